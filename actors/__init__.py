@@ -1,0 +1,1 @@
+"""Where oxbot runs: thin Ray shells over the runners of oxbot.app."""

@@ -1,0 +1,1 @@
+"""Decides, reads and talks to the world; knows nothing of where it runs."""

@@ -1,0 +1,1 @@
+"""The outside world behind our ports: Postgres, files, synthetic markets."""

@@ -1,0 +1,1 @@
+"""The REST interface: reads views, appends commands, holds no trading state."""

@@ -1,0 +1,1 @@
+"""Use cases over ports: running bots and markets, projecting, replaying."""

@@ -1,0 +1,161 @@
+"""What a bot is at any moment: the fold of its stream."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from functools import reduce
+from typing import Literal, assert_never
+
+import msgspec
+
+from events.bot import (
+    BotClaimed,
+    BotCreated,
+    BotFact,
+    BotHalted,
+    BotPaused,
+    BotStarted,
+    BotStopped,
+    CapitalDeposited,
+    CapitalWithdrawn,
+    DecisionMade,
+    OrderAccepted,
+    OrderCancelled,
+    OrderDenied,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    OrderRequested,
+)
+from events.errors import OxbotError
+from events.identifiers import BotId, OrderId, Symbol
+from events.values import Instrument
+from oxbot.core.ledger import Ledger
+from oxbot.core.money import ZERO, exact
+from oxbot.core.orders import CLOSED, Order, OrderProgress, progressed, requested
+
+BotStatus = Literal["absent", "created", "running", "paused", "stopped", "halted"]
+
+
+class BrokenStream(OxbotError):
+    """A stream whose facts cannot be a bot's life: it does not begin with its creation, or names an unknown order."""
+
+
+class BotState(msgspec.Struct, frozen=True, kw_only=True):
+    """A bot: its configuration, its place in the market, its books and its working orders.
+
+    ``cursor`` is the open time of the newest candle that left a fact; ``epoch`` counts the incarnations.
+    """
+
+    created: BotCreated | None = None
+    status: BotStatus = "absent"
+    epoch: int = 0
+    cursor: datetime | None = None
+    ledger: Ledger = Ledger()
+    orders: dict[OrderId, Order] = {}
+    orders_requested: int = 0
+    decisions_made: int = 0
+
+    @property
+    def configuration(self) -> BotCreated:
+        """How the bot was created; raises ``BrokenStream`` for a bot that was not."""
+        if self.created is None:
+            raise BrokenStream("the bot does not exist")
+        return self.created
+
+    @property
+    def bot_id(self) -> BotId:
+        """The bot's identifier."""
+        return self.configuration.bot_id
+
+    @property
+    def exists(self) -> bool:
+        """Whether the bot was created."""
+        return self.created is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to manage: stopped, flat, and no order at work."""
+        return self.status == "stopped" and not self.ledger.positions and not self.orders
+
+    @property
+    def reserved(self) -> Decimal:
+        """Quote currency that working orders keep from being spent twice."""
+        return sum((order.reserved for order in self.orders.values()), ZERO)
+
+    def instrument(self, symbol: Symbol) -> Instrument:
+        """The instrument of one of the bot's symbols."""
+        return next(known for known in self.configuration.market.instruments if known.symbol == symbol)
+
+    def working(self, symbol: Symbol) -> list[Order]:
+        """The symbol's open orders, oldest first."""
+        return [order for order in self.orders.values() if order.symbol == symbol]
+
+
+INITIAL = BotState()
+
+
+def evolve(state: BotState, fact: BotFact) -> BotState:
+    """The bot after the fact. Raises ``BrokenStream`` or ``IllegalTransition`` for a fact that cannot follow."""
+    if state.created is None and not isinstance(fact, BotCreated):
+        raise BrokenStream(f"a bot's first fact is its creation, not {type(fact).__name__}")
+    with exact():
+        return _evolve(state, fact)
+
+
+def fold(facts: Iterable[BotFact], state: BotState = INITIAL) -> BotState:
+    """The bot after all the facts, in order."""
+    return reduce(evolve, facts, state)
+
+
+def _evolve(state: BotState, fact: BotFact) -> BotState:
+    replace = msgspec.structs.replace
+    match fact:
+        case BotCreated():
+            return replace(state, created=fact, status="created")
+        case BotClaimed():
+            return replace(state, epoch=fact.epoch)
+        case BotStarted():
+            return replace(state, status="running")
+        case BotPaused():
+            return replace(state, status="paused")
+        case BotStopped():
+            return replace(state, status="stopped")
+        case BotHalted():
+            return replace(state, status="halted")
+        case CapitalDeposited():
+            return replace(state, ledger=state.ledger.deposit(fact.amount))
+        case CapitalWithdrawn():
+            return replace(state, ledger=state.ledger.withdraw(fact.amount))
+        case DecisionMade():
+            return replace(state, cursor=fact.at, decisions_made=state.decisions_made + 1)
+        case OrderDenied():
+            return replace(state, cursor=fact.at)
+        case OrderRequested():
+            return _with_request(state, fact)
+        case OrderAccepted() | OrderRejected() | OrderFilled() | OrderCancelled() | OrderExpired():
+            return _with_progress(state, fact)
+        case _:
+            assert_never(fact)
+
+
+def _with_request(state: BotState, fact: OrderRequested) -> BotState:
+    order = requested(fact, taker_fee=state.configuration.fees.taker)
+    return msgspec.structs.replace(
+        state,
+        cursor=fact.at,
+        orders={**state.orders, fact.order_id: order},
+        orders_requested=state.orders_requested + 1,
+    )
+
+
+def _with_progress(state: BotState, fact: OrderProgress) -> BotState:
+    order = state.orders.get(fact.order_id)
+    if order is None:
+        raise BrokenStream(f"{type(fact).__name__} names order {fact.order_id}, which is not at work")
+    after = progressed(order, fact)
+    orders = {known: order for known, order in state.orders.items() if known != fact.order_id}
+    if after.status not in CLOSED:
+        orders[fact.order_id] = after
+    ledger = state.ledger.book(order.symbol, order.side, fact) if isinstance(fact, OrderFilled) else state.ledger
+    return msgspec.structs.replace(state, cursor=fact.at, orders=orders, ledger=ledger)

@@ -1,0 +1,99 @@
+"""What a strategy is: a pure function of closed candles, bound to checked parameters."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from events.bot import Intent
+from events.errors import OxbotError
+from events.values import Bracket, Measurement, Parameter, StrategyReference
+from oxbot.core.market_view import CandleWindow
+
+
+class UnknownStrategy(OxbotError):
+    """No strategy of that name, or not in that version."""
+
+
+class InvalidParameter(OxbotError):
+    """A strategy parameter that is unknown, malformed or out of bounds; the text names it."""
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a strategy wants done at the next open, and the numbers that made it want that."""
+
+    intent: Intent
+    measurements: tuple[Measurement, ...]
+    size_fraction: Decimal = Decimal(0)
+    bracket: Bracket | None = None
+
+
+class BoundStrategy(Protocol):
+    """A strategy with its parameters, ready to look at one symbol at a time."""
+
+    @property
+    def window(self) -> int:
+        """How many closed candles it must be shown; it decides nothing before that many have closed."""
+        ...
+
+    @property
+    def size_fraction_max(self) -> Decimal:
+        """The largest share of equity that it will ask to put into one entry."""
+        ...
+
+    def observe(self, window: CandleWindow, *, holding: bool) -> Signal | None:
+        """What to do at the close of the window's newest candle, or None for nothing."""
+        ...
+
+
+class Strategy(Protocol):
+    """A named, versioned way to decide."""
+
+    @property
+    def name(self) -> str:
+        """The name by which bots refer to it."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Raised whenever the same candles could lead to another decision."""
+        ...
+
+    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
+        """Every parameter with its given or default value, checked. Raises ``InvalidParameter``."""
+        ...
+
+    def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
+        """The strategy under these parameters. Raises ``InvalidParameter``."""
+        ...
+
+
+class Strategies:
+    """The strategies that a program knows, by name."""
+
+    def __init__(self, *known: Strategy) -> None:
+        self._known = {strategy.name: strategy for strategy in known}
+        self._bound: dict[StrategyReference, BoundStrategy] = {}
+
+    def refer(self, name: str, given: Mapping[str, str]) -> StrategyReference:
+        """The reference a new bot is created with. Raises ``UnknownStrategy`` or ``InvalidParameter``."""
+        strategy = self._find(name)
+        return StrategyReference(name=name, version=strategy.version, parameters=strategy.parameters(given))
+
+    def bind(self, reference: StrategyReference) -> BoundStrategy:
+        """The strategy that a bot refers to, bound once and shared. Raises ``UnknownStrategy``."""
+        bound = self._bound.get(reference)
+        if bound is None:
+            strategy = self._find(reference.name)
+            if strategy.version != reference.version:
+                raise UnknownStrategy(
+                    f"strategy {reference.name} is version {strategy.version} here, but the bot runs {reference.version}"
+                )
+            bound = self._bound[reference] = strategy.bind(reference.parameters)
+        return bound
+
+    def _find(self, name: str) -> Strategy:
+        if name not in self._known:
+            raise UnknownStrategy(f"strategy {name!r} is not known; there is {', '.join(sorted(self._known))}")
+        return self._known[name]

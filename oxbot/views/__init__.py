@@ -1,0 +1,1 @@
+"""Pure folds from facts to the rows that people read."""
