@@ -174,9 +174,7 @@ class OrderExpired(Value, frozen=True, kw_only=True, tag="order.expired"):
 
 LifecycleFact = BotCreated | BotClaimed | BotStarted | BotPaused | BotStopped | BotHalted
 CapitalFact = CapitalDeposited | CapitalWithdrawn
-OrderFact = (
-    OrderRequested | OrderDenied | OrderAccepted | OrderRejected | OrderFilled | OrderCancelled | OrderExpired
-)
+OrderFact = OrderRequested | OrderDenied | OrderAccepted | OrderRejected | OrderFilled | OrderCancelled | OrderExpired
 BotFact = LifecycleFact | CapitalFact | DecisionMade | OrderFact
 
 LIFECYCLE_TYPES = ("bot.created", "bot.started", "bot.paused", "bot.stopped", "bot.halted")

@@ -13,11 +13,11 @@ class CandleConflict(OxbotError):
 
 
 class Extent(NamedTuple):
-    """The first and last open time the store holds of a series, and how many candles lie between."""
+    """The first and last open time the store holds of a series, and how many candles it holds."""
 
     first: datetime
     last: datetime
-    count: int
+    candles: int
 
 
 class CandleStore(Protocol):

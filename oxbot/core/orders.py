@@ -1,5 +1,6 @@
 """A bot's orders from request to end, and which steps between are legal."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Literal, assert_never
 
@@ -15,7 +16,7 @@ from events.bot import (
     OrderRequested,
 )
 from events.errors import OxbotError
-from events.identifiers import OrderId, Symbol
+from events.identifiers import DecisionId, OrderId, Symbol
 from events.values import Bracket, OrderKind, Side
 from oxbot.core.money import ZERO
 
@@ -46,9 +47,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     bracket: Bracket | None
     reduce_only: bool
     parent_id: OrderId | None
+    decision_id: DecisionId | None
+    requested_at: datetime
     status: OrderStatus = "requested"
     filled_quantity: Decimal = ZERO
     filled_notional: Decimal = ZERO
+    fees: Decimal = ZERO
     reserved: Decimal = ZERO
 
 
@@ -66,6 +70,8 @@ def requested(fact: OrderRequested, *, taker_fee: Decimal) -> Order:
         bracket=fact.bracket,
         reduce_only=fact.reduce_only,
         parent_id=fact.parent_id,
+        decision_id=fact.decision_id,
+        requested_at=fact.at,
         reserved=fact.notional * (1 + taker_fee) if fact.side == "buy" and fact.notional is not None else ZERO,
     )
 
@@ -101,5 +107,6 @@ def _filled(order: Order, fill: OrderFilled) -> Order:
         status="filled" if fill.complete else "partially_filled",
         filled_quantity=quantity,
         filled_notional=notional,
+        fees=order.fees + fill.fee,
         reserved=ZERO if fill.complete else order.reserved,
     )

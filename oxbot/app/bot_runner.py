@@ -1,0 +1,132 @@
+"""Runs one bot: claims its stream, folds it, shows it one frame after another, appends what it decides."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from events.envelope import Metadata
+from events.errors import OxbotError
+from events.identifiers import BotId, Symbol, bot_stream
+from events.log import EventLog
+from oxbot.app.candle_store import CandleStore
+from oxbot.app.clock import Clock
+from oxbot.app.handle import Folded, fold_stream, handle
+from oxbot.core.bot import BotDecider, ClaimBot, ObserveFrame
+from oxbot.core.candles import Frame, Series, timeframe_duration
+from oxbot.core.market_view import MarketView
+from oxbot.core.state import BotState
+
+
+class Superseded(OxbotError):
+    """A newer incarnation of the bot has claimed its stream; this one must not act any more."""
+
+
+class BotRunner:
+    """One incarnation of one bot. Everything it keeps in memory is folded from its stream and the candle store.
+
+    It stops with ``Superseded`` as soon as it learns of a newer claim, before it appends anything else.
+    """
+
+    def __init__(
+        self,
+        bot_id: BotId,
+        *,
+        log: EventLog,
+        decider: BotDecider,
+        candles: CandleStore,
+        clock: Clock,
+        holder: str,
+    ) -> None:
+        self._stream = bot_stream(bot_id)
+        self._log = log
+        self._decider = decider
+        self._candles = candles
+        self._clock = clock
+        self._holder = holder
+        self._folded: Folded[BotState] = Folded(decider.initial, 0)
+        self._epoch = 0
+        self._view: MarketView
+        self._cursor: datetime
+        self._candle: timedelta
+        self._metadata = Metadata(actor=holder)
+        self._turn = asyncio.Lock()
+
+    async def claim(self) -> None:
+        """Become the bot's newest incarnation and be ready for the candle after its cursor."""
+        claimed = await handle(
+            self._log,
+            self._decider,
+            self._stream,
+            ClaimBot(self._holder),
+            at=self._clock.now(),
+            metadata=self._metadata,
+        )
+        self._folded = claimed
+        self._epoch = claimed.state.epoch
+        await self._warm()
+
+    @property
+    def state(self) -> BotState:
+        """The bot as far as this incarnation knows."""
+        return self._folded.state
+
+    @property
+    def version(self) -> int:
+        """The stream version that ``state`` is folded to."""
+        return self._folded.version
+
+    @property
+    def cursor(self) -> datetime:
+        """The open time of the newest frame that is durably dealt with; before the first, one candle before it."""
+        return self._cursor
+
+    @property
+    def symbols(self) -> tuple[Symbol, ...]:
+        """The symbols it follows."""
+        return tuple(instrument.symbol for instrument in self.state.configuration.market.instruments)
+
+    async def observe(self, frames: Sequence[Frame]) -> None:
+        """Live through the frames in order; those at or before the cursor are skipped."""
+        for frame in frames:
+            async with self._turn:
+                if frame.open_time > self._cursor:
+                    await self._observe(frame)
+
+    async def refresh(self) -> None:
+        """Fold what others have appended, such as a pause."""
+        async with self._turn:
+            self._folded = await fold_stream(self._log, self._decider, self._stream, self._folded)
+            self._check_epoch()
+
+    async def _observe(self, frame: Frame) -> None:
+        self._view.push(frame)
+        command = ObserveFrame(self._epoch, frame, self._view)
+        closed_at = frame.open_time + self._candle
+        self._folded = await handle(
+            self._log,
+            self._decider,
+            self._stream,
+            command,
+            at=closed_at,
+            known=self._folded,
+            metadata=self._metadata,
+        )
+        self._check_epoch()
+        self._cursor = frame.open_time
+
+    async def _warm(self) -> None:
+        market = self.state.configuration.market
+        self._candle = timeframe_duration(market.timeframe)
+        self._cursor = self.state.cursor or market.begins_at - self._candle
+        capacity = self._decider.window(self.state)
+        self._view = MarketView(self.symbols, capacity=capacity)
+        for symbol in self.symbols:
+            series = Series(market.venue, symbol, market.timeframe)
+            candles = await self._candles.window(series, last=self._cursor, count=capacity)
+            self._view.warm(symbol, (candle for candle in candles if candle.open_time >= market.begins_at))
+
+    def _check_epoch(self) -> None:
+        if self.state.epoch != self._epoch:
+            raise Superseded(f"{self._stream}: epoch {self.state.epoch} has taken over from {self._epoch}")
+
+

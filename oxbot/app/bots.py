@@ -1,0 +1,164 @@
+"""What people do to bots: create, start, pause, stop. Every one of these is an append through ``handle``."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+import msgspec
+from uuid_utils import uuid7
+
+from events.envelope import Metadata
+from events.errors import OxbotError
+from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
+from events.log import EventLog
+from events.values import FeeSchedule, Instrument, MarketReference, RiskLimits
+from oxbot.app.handle import Folded, fold_stream, handle
+from oxbot.core.bot import BotCommand, BotDecider, CreateBot, PauseBot, StartBot, StopBot
+from oxbot.core.state import BotState
+
+
+class UnknownBot(OxbotError):
+    """There is no bot of that id."""
+
+
+class UnknownSymbol(OxbotError):
+    """The market has no such symbol; the text lists those it has."""
+
+
+class NewBot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person says of a bot to be created; capital in quote currency."""
+
+    name: str
+    symbols: tuple[Symbol, ...]
+    strategy: str = "ema_cross"
+    parameters: dict[str, str] = {}
+    capital: Decimal = Decimal(10000)
+    limits: RiskLimits = RiskLimits()
+
+
+class CommandResult(NamedTuple):
+    """Where the bot stands after a command."""
+
+    bot_id: BotId
+    version: int
+    status: str
+
+
+class MarketTerms(Protocol):
+    """What a market offers to new bots."""
+
+    @property
+    def venue(self) -> VenueName:
+        """The venue's name."""
+        ...
+
+    @property
+    def timeframe(self) -> str:
+        """The timeframe of its candles."""
+        ...
+
+    @property
+    def instruments(self) -> Sequence[Instrument]:
+        """Its symbols."""
+        ...
+
+    async def next_open(self) -> datetime:
+        """The open time of the first candle that a bot created now will see."""
+        ...
+
+
+class BotCommands:
+    """Commands to the bots of one fleet, on one market. Safe from any number of processes at once."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        decider: BotDecider,
+        *,
+        fleet: FleetName,
+        market: MarketTerms,
+        fees: FeeSchedule,
+        now: Callable[[], datetime],
+        actor: str,
+    ) -> None:
+        self._log = log
+        self._decider = decider
+        self._fleet = fleet
+        self._market = market
+        self._fees = fees
+        self._now = now
+        self._metadata = Metadata(actor=actor)
+
+    async def create(self, request: NewBot, *, bot_id: BotId | None = None) -> CommandResult:
+        """Create a bot. Raises ``UnknownSymbol``, ``UnknownStrategy``, ``InvalidParameter`` or ``InvalidCommand``."""
+        chosen = bot_id or BotId(uuid7().hex[-20:])
+        command = CreateBot(
+            bot_id=chosen,
+            fleet=self._fleet,
+            name=request.name,
+            strategy=request.strategy,
+            parameters=dict(request.parameters),
+            market=MarketReference(
+                venue=self._market.venue,
+                timeframe=self._market.timeframe,
+                begins_at=await self._market.next_open(),
+                instruments=self._instruments(request.symbols),
+            ),
+            capital=request.capital,
+            quote=_quote(request.symbols),
+            fees=self._fees,
+            limits=request.limits,
+        )
+        return _result(chosen, await self._handle(chosen, command))
+
+    async def start(self, bot_id: BotId) -> CommandResult:
+        """Let it trade. Raises ``UnknownBot`` or ``CommandRefused``."""
+        return await self._manage(bot_id, StartBot())
+
+    async def pause(self, bot_id: BotId, reason: str = "") -> CommandResult:
+        """No new entries. Raises ``UnknownBot`` or ``CommandRefused``."""
+        return await self._manage(bot_id, PauseBot(reason))
+
+    async def stop(self, bot_id: BotId, reason: str = "") -> CommandResult:
+        """Close at the next open and end. Raises ``UnknownBot`` or ``CommandRefused``."""
+        return await self._manage(bot_id, StopBot(reason))
+
+    async def _manage(self, bot_id: BotId, command: BotCommand) -> CommandResult:
+        known = await fold_stream(self._log, self._decider, bot_stream(bot_id))
+        if not known.state.exists:
+            raise UnknownBot(f"there is no bot {bot_id}")
+        return _result(bot_id, await self._handle(bot_id, command, known))
+
+    async def _handle(
+        self, bot_id: BotId, command: BotCommand, known: Folded[BotState] | None = None
+    ) -> Folded[BotState]:
+        return await handle(
+            self._log,
+            self._decider,
+            bot_stream(bot_id),
+            command,
+            at=self._now(),
+            known=known,
+            metadata=self._metadata,
+        )
+
+    def _instruments(self, symbols: Sequence[Symbol]) -> tuple[Instrument, ...]:
+        offered = {instrument.symbol: instrument for instrument in self._market.instruments}
+        for symbol in symbols:
+            if symbol not in offered:
+                raise UnknownSymbol(
+                    f"symbol {symbol!r} is not traded on {self._market.venue}; there is {', '.join(sorted(offered))}"
+                )
+        return tuple(offered[symbol] for symbol in sorted(symbols))
+
+
+def _result(bot_id: BotId, folded: Folded[BotState]) -> CommandResult:
+    return CommandResult(bot_id, folded.version, folded.state.status)
+
+
+def _quote(symbols: Sequence[Symbol]) -> str:
+    quotes = {symbol.partition("/")[2] for symbol in symbols}
+    if len(quotes) != 1:
+        raise UnknownSymbol(f"a bot's symbols must share one quote currency, not {', '.join(sorted(quotes)) or 'none'}")
+    return quotes.pop()

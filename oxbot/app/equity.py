@@ -1,0 +1,104 @@
+"""Reads a bot's equity curve: its holdings marked with the stored candles, up to the market's own time."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from events.identifiers import BotId, Symbol, VenueName
+from oxbot.app.candle_store import CandleStore
+from oxbot.app.stored_frames import StoredFrames
+from oxbot.app.views import ViewReader
+from oxbot.core.candles import Frame, Series, timeframe_duration
+from oxbot.views.equity import EquityPoint, equity_curve
+from oxbot.views.rows import BotRow, HoldingRow
+
+HOLDINGS_MAX = 1_000_000
+
+
+class MarketTime(Protocol):
+    """How far a market has come, so that nobody is shown a candle of its future."""
+
+    async def closed_before(self, venue: str) -> datetime:
+        """Only candles that opened before this moment have closed."""
+        ...
+
+
+class EquityReader:
+    """Equity of any bot over any range, from the views and the candle store alone."""
+
+    def __init__(self, views: ViewReader, candles: CandleStore, market_time: MarketTime) -> None:
+        self._views = views
+        self._candles = candles
+        self._market_time = market_time
+
+    async def curve(
+        self,
+        bot_id: BotId,
+        *,
+        begins_at: datetime | None = None,
+        ends_before: datetime | None = None,
+        points_max: int = 10_000_000,
+    ) -> list[EquityPoint]:
+        """Points at candle closes, oldest first, evenly thinned to ``points_max``; empty for a bot that is not known."""
+        body = await self._views.row("bots", bot_id)
+        if body is None:
+            return []
+        bot = msgspec.json.decode(body, type=BotRow)
+        frames = await self._frames(bot, ends_before)
+        points = equity_curve(await self._holdings(bot_id), frames)
+        if begins_at is not None:
+            points = [point for point in points if point.at >= begins_at]
+        return thinned(points, points_max)
+
+    async def marks(self, bot_id: BotId) -> dict[Symbol, Decimal]:
+        """The newest close of each of the bot's symbols, quote currency; symbols without a closed candle are left out."""
+        body = await self._views.row("bots", bot_id)
+        if body is None:
+            return {}
+        bot = msgspec.json.decode(body, type=BotRow)
+        newest = await self._market_time.closed_before(bot.venue) - timedelta(microseconds=1)
+        marks: dict[Symbol, Decimal] = {}
+        for symbol in bot.symbols:
+            series = Series(VenueName(bot.venue), symbol, bot.timeframe)
+            marks.update({symbol: candle.close for candle in await self._candles.window(series, last=newest, count=1)})
+        return marks
+
+    async def _holdings(self, bot_id: BotId) -> list[HoldingRow]:
+        rows = await self._views.rows("holdings", bot_id, limit=HOLDINGS_MAX)
+        return [msgspec.json.decode(row.body, type=HoldingRow) for row in rows]
+
+    async def _frames(self, bot: BotRow, ends_before: datetime | None) -> list[Frame]:
+        now = await self._market_time.closed_before(bot.venue)
+        frames = StoredFrames(
+            self._candles,
+            venue=VenueName(bot.venue),
+            timeframe=bot.timeframe,
+            symbols=bot.symbols,
+            begins_at=bot.begins_at,
+            ends_before=min(now, ends_before) if ends_before else now,
+        )
+        return [frame async for frame in frames.all()]
+
+
+class WallClockMarketTime:
+    """A market whose time is the time of day: a candle is closed once its length has passed since it opened."""
+
+    def __init__(self, now: Callable[[], datetime], timeframe: str) -> None:
+        self._now = now
+        self._candle = timeframe_duration(timeframe)
+
+    async def closed_before(self, venue: str) -> datetime:
+        """One candle before now."""
+        del venue
+        return self._now() - self._candle
+
+
+def thinned(points: list[EquityPoint], points_max: int) -> list[EquityPoint]:
+    """At most ``points_max`` of the points, evenly spread, the last one always among them."""
+    if len(points) <= points_max:
+        return points
+    step = -(-len(points) // points_max)
+    return points[::-1][::step][::-1]

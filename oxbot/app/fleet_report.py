@@ -1,0 +1,152 @@
+"""What a fleet did over a market: one result per bot, from the views and the stored candles."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeVar
+
+import msgspec
+
+from events.identifiers import BotId
+from oxbot.app.bots import UnknownBot
+from oxbot.app.equity import EquityReader
+from oxbot.app.views import ViewReader
+from oxbot.core.money import ZERO, exact, text
+from oxbot.views.equity import max_drawdown
+from oxbot.views.rows import Amount, BotRow, PortfolioRow, PositionRow, Row, TradeRow
+
+ROWS_MAX = 1_000_000
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+class TradeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed round trip."""
+
+    symbol: str
+    side: str
+    quantity: Amount
+    entry_time: datetime
+    entry_price: Amount
+    exit_time: datetime
+    exit_price: Amount
+    fees: Amount
+    net: Amount
+    reason: str
+
+
+class OpenResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A position still open at the end, at the last close; ``unrealised`` is net of the fees paid so far."""
+
+    symbol: str
+    side: str
+    quantity: Amount
+    entry_time: datetime
+    entry_price: Amount
+    mark_price: Amount
+    fees: Amount
+    unrealised: Amount
+
+
+class BotResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One bot's result; ``max_drawdown`` is a fraction of the highest equity before it."""
+
+    name: str
+    strategy: str
+    symbols: tuple[str, ...]
+    capital: Amount
+    cash: Amount
+    equity: Amount
+    fees: Amount
+    max_drawdown: Amount
+    trades: tuple[TradeResult, ...]
+    open: tuple[OpenResult, ...]
+
+
+class MarketRange(msgspec.Struct, frozen=True, kw_only=True, rename={"begins_at": "from", "ends_before": "to"}):
+    """The market that was traded: open times in [from, to), candles of all symbols together."""
+
+    begins_at: datetime
+    ends_before: datetime
+    candles: int
+
+
+class FleetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a run. ``events`` are those of its bots; the rate is candles through the fleet per second."""
+
+    market: MarketRange
+    bots: tuple[BotResult, ...]
+    events: int
+    candles_per_second: float
+
+
+class FleetReporter:
+    """Puts the results of bots together."""
+
+    def __init__(self, views: ViewReader, equity: EquityReader) -> None:
+        self._views = views
+        self._equity = equity
+
+    async def bot(self, bot_id: BotId) -> BotResult:
+        """The bot's result at the newest closed candle."""
+        bot = await self._one(bot_id, BotRow)
+        portfolio = await self._one(bot_id, PortfolioRow)
+        curve = await self._equity.curve(bot_id)
+        marks = await self._equity.marks(bot_id)
+        positions = await self._many(bot_id, PositionRow)
+        trades = await self._many(bot_id, TradeRow)
+        with exact():
+            capital = Decimal(portfolio.deposits) - Decimal(portfolio.withdrawals)
+            held = sum((Decimal(position.quantity) * marks[position.symbol] for position in positions), ZERO)
+            equity = Decimal(portfolio.cash) + held
+            opened = tuple(_open_result(position, marks[position.symbol]) for position in positions)
+        return BotResult(
+            name=bot.name,
+            strategy=bot.strategy,
+            symbols=bot.symbols,
+            capital=text(capital),
+            cash=portfolio.cash,
+            equity=text(equity),
+            fees=portfolio.fees,
+            max_drawdown=text(max_drawdown((capital, *(point.equity for point in curve)))),
+            trades=tuple(_trade_result(trade) for trade in trades),
+            open=opened,
+        )
+
+    async def _one(self, bot_id: BotId, kind: type[RowT]) -> RowT:
+        body = await self._views.row(kind.view, bot_id)
+        if body is None:
+            raise UnknownBot(f"there is no bot {bot_id} in the views")
+        return msgspec.json.decode(body, type=kind)
+
+    async def _many(self, bot_id: BotId, kind: type[RowT]) -> list[RowT]:
+        rows = await self._views.rows(kind.view, bot_id, limit=ROWS_MAX)
+        return [msgspec.json.decode(row.body, type=kind) for row in rows]
+
+
+def _trade_result(trade: TradeRow) -> TradeResult:
+    return TradeResult(
+        symbol=trade.symbol,
+        side=trade.side,
+        quantity=trade.quantity,
+        entry_time=trade.entry_time,
+        entry_price=trade.entry_price,
+        exit_time=trade.exit_time,
+        exit_price=trade.exit_price,
+        fees=trade.fees,
+        net=trade.net,
+        reason=trade.reason,
+    )
+
+
+def _open_result(position: PositionRow, mark: Decimal) -> OpenResult:
+    value = Decimal(position.quantity) * mark
+    return OpenResult(
+        symbol=position.symbol,
+        side=position.side,
+        quantity=position.quantity,
+        entry_time=position.entry_time,
+        entry_price=position.entry_price,
+        mark_price=text(mark),
+        fees=position.fees,
+        unrealised=text(value - Decimal(position.entry_cost) - Decimal(position.fees)),
+    )

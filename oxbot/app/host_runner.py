@@ -1,0 +1,166 @@
+"""Hosts a list of bots in one process: one pull of frames for all, each bot with its own stream and its own failure."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from events.errors import OxbotError
+from events.identifiers import BotId
+from events.log import EventLog
+from oxbot.app.bot_runner import BotRunner, Superseded
+from oxbot.app.candle_store import CandleStore
+from oxbot.app.clock import Clock
+from oxbot.app.feed import CandleFeed, FeedRequest, FeedUnavailable
+from oxbot.core.bot import BotDecider
+from oxbot.core.candles import Frame
+
+IDLE_SECONDS = 1.0
+
+logger = structlog.get_logger(__name__)
+
+
+class BotPresence(msgspec.Struct, frozen=True, kw_only=True):
+    """A bot that lives here, and how far it is."""
+
+    bot_id: BotId
+    epoch: int
+    version: int
+    cursor: datetime
+
+
+class BotEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """A bot that no longer lives here: finished for good, superseded, or failed; ``number`` counts its ends here."""
+
+    bot_id: BotId
+    number: int
+    outcome: str
+    error: str = ""
+
+
+class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Who lives in a host and who has left it since it started."""
+
+    process_id: int
+    bots: tuple[BotPresence, ...]
+    ended: tuple[BotEnd, ...]
+
+
+class HostRunner:
+    """The bots of one process. A bot that fails leaves; the others go on."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        log: EventLog,
+        decider: BotDecider,
+        feed: CandleFeed,
+        candles: CandleStore,
+        clock: Clock,
+    ) -> None:
+        self._name = name
+        self._log = log
+        self._decider = decider
+        self._feed = feed
+        self._candles = candles
+        self._clock = clock
+        self._bots: dict[BotId, BotRunner] = {}
+        self._ended: dict[BotId, BotEnd] = {}
+        self._wake = asyncio.Event()
+
+    async def place(self, bot_ids: Sequence[BotId]) -> None:
+        """Claim these bots and let them live here; those that already do are left alone."""
+        for bot_id in bot_ids:
+            if bot_id not in self._bots:
+                await self._guarded(bot_id, self._claim(bot_id))
+        self._wake.set()
+
+    async def refresh(self, bot_ids: Sequence[BotId]) -> None:
+        """Let these bots learn what others appended to their streams."""
+        for bot_id in bot_ids:
+            runner = self._bots.get(bot_id)
+            if runner is not None:
+                await self._guarded(bot_id, runner.refresh())
+
+    async def run(self) -> None:
+        """Pull frames and show them to the bots until cancelled."""
+        while True:
+            if not self._bots:
+                await self._rest()
+                continue
+            try:
+                ended = await self._pull()
+            except FeedUnavailable as unavailable:
+                logger.warning("feed_unavailable", host=self._name, error=str(unavailable))
+                ended = True
+            if ended:
+                await self._rest()
+
+    def status(self, process_id: int) -> HostStatus:
+        """Who is here."""
+        present = tuple(
+            BotPresence(bot_id=bot_id, epoch=runner.state.epoch, version=runner.version, cursor=runner.cursor)
+            for bot_id, runner in self._bots.items()
+        )
+        return HostStatus(process_id=process_id, bots=present, ended=tuple(self._ended.values()))
+
+    async def _claim(self, bot_id: BotId) -> None:
+        runner = BotRunner(
+            bot_id,
+            log=self._log,
+            decider=self._decider,
+            candles=self._candles,
+            clock=self._clock,
+            holder=self._name,
+        )
+        await runner.claim()
+        self._bots[bot_id] = runner
+
+    async def _pull(self) -> bool:
+        """One round with the feed; whether the market has ended."""
+        bots = dict(self._bots)
+        symbols = {symbol for runner in bots.values() for symbol in runner.symbols}
+        cursor = min(runner.cursor for runner in bots.values())
+        request = FeedRequest(follower=self._name, cursor=cursor, symbols=tuple(sorted(symbols)))
+        reply = await self._feed.after(request)
+        if reply.frames:
+            async with asyncio.TaskGroup() as group:
+                for bot_id, runner in bots.items():
+                    group.create_task(self._live(bot_id, runner, reply.frames))
+        return reply.ended
+
+    async def _live(self, bot_id: BotId, runner: BotRunner, frames: Sequence[Frame]) -> None:
+        await self._guarded(bot_id, runner.observe(frames))
+        if bot_id in self._bots and runner.state.idle:
+            self._leave(bot_id, "finished")
+
+    async def _guarded(self, bot_id: BotId, step: Awaitable[None]) -> None:
+        """The top of a bot's own loop: whatever stops this bot is recorded, and stops no other."""
+        try:
+            await step
+        except Superseded as superseded:
+            logger.warning("bot_superseded", bot_id=bot_id, reason=str(superseded))
+            self._leave(bot_id, "superseded", str(superseded))
+        except OxbotError as failure:
+            logger.warning("bot_failed", bot_id=bot_id, error=str(failure))
+            self._leave(bot_id, "failed", str(failure))
+        except Exception as failure:
+            logger.exception("bot_crashed", bot_id=bot_id)
+            self._leave(bot_id, "crashed", f"{type(failure).__name__}: {failure}")
+
+    def _leave(self, bot_id: BotId, outcome: str, error: str = "") -> None:
+        self._bots.pop(bot_id, None)
+        earlier = self._ended.get(bot_id)
+        number = earlier.number + 1 if earlier else 1
+        self._ended[bot_id] = BotEnd(bot_id=bot_id, number=number, outcome=outcome, error=error)
+
+    async def _rest(self) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            return

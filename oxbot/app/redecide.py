@@ -1,0 +1,187 @@
+"""Decides every recorded cycle of a bot again, from the candles in the store, and compares fact by fact."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import NamedTuple
+
+from events.bot import (
+    BotClaimed,
+    BotCreated,
+    BotFact,
+    BotHalted,
+    BotPaused,
+    BotStarted,
+    BotStopped,
+    CapitalDeposited,
+    CapitalWithdrawn,
+    DecisionMade,
+)
+from events.identifiers import BotId, bot_stream
+from events.log import EventLog
+from oxbot.app.candle_store import CandleStore
+from oxbot.app.stored_frames import StoredFrames
+from oxbot.core.bot import BotDecider, ObserveFrame
+from oxbot.core.candles import Frame, timeframe_duration
+from oxbot.core.market_view import MarketView
+from oxbot.core.state import BotState
+
+_GIVEN = (
+    BotCreated,
+    BotClaimed,
+    BotStarted,
+    BotPaused,
+    BotStopped,
+    BotHalted,
+    CapitalDeposited,
+    CapitalWithdrawn,
+)
+"""Facts that people or processes caused; all others are what a cycle decides."""
+
+
+class Difference(NamedTuple):
+    """The first place where the log and the decision made again part."""
+
+    bot_id: BotId
+    at: datetime
+    recorded: tuple[BotFact, ...]
+    decided: tuple[BotFact, ...]
+
+
+class Redecided(NamedTuple):
+    """What was decided again for one bot."""
+
+    bot_id: BotId
+    decisions: int
+    facts: int
+    frames: int
+    difference: Difference | None
+
+
+class _Span(NamedTuple):
+    """Facts that others appended, then the one cycle that followed them (empty at the end of the stream)."""
+
+    given: tuple[BotFact, ...]
+    cycle: tuple[BotFact, ...]
+
+
+async def redecide(bot_id: BotId, *, log: EventLog, candles: CandleStore, decider: BotDecider) -> Redecided:
+    """Live the bot's recorded life again, up to its newest recorded cycle.
+
+    Every cycle must lead to exactly the facts on record, and every candle between two cycles to none. Facts that others
+    appended between two candles count from the earliest moment; where they would have made the bot act on a candle that
+    left no fact, they may have come just after it.
+    """
+    events = await log.read_stream(bot_stream(bot_id))
+    facts: list[BotFact] = [event.fact for event in events]  # type: ignore[misc]  # a bot's stream holds a bot's facts
+    life = _Life(bot_id, decider)
+    frames = _frames(candles, facts)
+    for span in _spans(facts):
+        life.given(span.given)
+        if span.cycle:
+            difference = await life.until(span.cycle, frames)
+            if difference is not None:
+                return life.result(difference)
+    return life.result(None)
+
+
+class _Life:
+    """A bot under re-examination."""
+
+    def __init__(self, bot_id: BotId, decider: BotDecider) -> None:
+        self._bot_id = bot_id
+        self._decider = decider
+        self._states: list[BotState] = [decider.initial]
+        self._view: MarketView | None = None
+        self._frames = 0
+        self._decisions = 0
+        self._facts = 0
+
+    def given(self, facts: Sequence[BotFact]) -> None:
+        """Take facts that were not decided by a cycle; the states between them are kept as possibilities."""
+        self._states = [self._states[-1]]
+        for fact in facts:
+            self._states.append(self._decider.evolve(self._states[-1], fact))
+
+    async def until(self, cycle: tuple[BotFact, ...], frames: "_Frames") -> Difference | None:
+        """Live through the candles up to the cycle's and compare what each leads to."""
+        at = _moment(cycle[0])
+        while (frame := await frames.next()) is not None:
+            self._see(frame)
+            if frame.open_time >= at:
+                return self._compare(frame, cycle if frame.open_time == at else ())
+            quiet = any(not self._decide(frame, state) for state in reversed(self._states))
+            if not quiet:
+                return Difference(self._bot_id, frame.open_time, (), self._decide(frame, self._states[-1]))
+        return Difference(self._bot_id, at, cycle, ())
+
+    def result(self, difference: Difference | None) -> Redecided:
+        """What was found so far."""
+        return Redecided(self._bot_id, self._decisions, self._facts, self._frames, difference)
+
+    def _see(self, frame: Frame) -> None:
+        if self._view is None:
+            state = self._states[-1]
+            symbols = [instrument.symbol for instrument in state.configuration.market.instruments]
+            self._view = MarketView(symbols, capacity=self._decider.window(state))
+        self._view.push(frame)
+        self._frames += 1
+
+    def _decide(self, frame: Frame, state: BotState) -> tuple[BotFact, ...]:
+        assert self._view is not None
+        return tuple(self._decider.decide(ObserveFrame(state.epoch, frame, self._view), state))
+
+    def _compare(self, frame: Frame, recorded: tuple[BotFact, ...]) -> Difference | None:
+        state = self._states[-1]
+        decided = self._decide(frame, state)
+        if decided != recorded:
+            return Difference(self._bot_id, frame.open_time, recorded, decided)
+        for fact in recorded:
+            state = self._decider.evolve(state, fact)
+        self._states = [state]
+        self._facts += len(recorded)
+        self._decisions += sum(isinstance(fact, DecisionMade) for fact in recorded)
+        return None
+
+
+class _Frames:
+    """The stored frames of a bot's market, one at a time."""
+
+    def __init__(self, source: StoredFrames | None) -> None:
+        self._frames = source.all() if source is not None else None
+
+    async def next(self) -> Frame | None:
+        """The next frame, None at the end."""
+        return None if self._frames is None else await anext(self._frames, None)
+
+
+def _frames(candles: CandleStore, facts: Sequence[BotFact]) -> _Frames:
+    cycles = [_moment(fact) for fact in facts if not isinstance(fact, _GIVEN)]
+    if not cycles or not isinstance(facts[0], BotCreated):
+        return _Frames(None)
+    market = facts[0].market
+    source = StoredFrames(
+        candles,
+        venue=market.venue,
+        timeframe=market.timeframe,
+        symbols=[instrument.symbol for instrument in market.instruments],
+        begins_at=market.begins_at,
+        ends_before=max(cycles) + timeframe_duration(market.timeframe),
+    )
+    return _Frames(source)
+
+
+def _spans(facts: Sequence[BotFact]) -> Iterator[_Span]:
+    given: list[BotFact] = []
+    for moment, run in groupby(facts, key=lambda fact: None if isinstance(fact, _GIVEN) else _moment(fact)):
+        if moment is None:
+            given.extend(run)
+        else:
+            yield _Span(tuple(given), tuple(run))
+            given = []
+    yield _Span(tuple(given), ())
+
+
+def _moment(fact: BotFact) -> datetime:
+    at: datetime = fact.at  # type: ignore[union-attr]  # every fact of a cycle has it
+    return at
