@@ -65,8 +65,10 @@ class EventLog(Protocol):
         ...
 
 
-def check_append(events: Sequence[NewEvent], *, expected: int) -> None:
+def check_append(stream: StreamId, events: Sequence[NewEvent], *, expected: int) -> None:
     """Refuse with ``InvalidAppend`` what no implementation could store."""
+    if not stream or "\x00" in stream:
+        raise InvalidAppend(f"{stream!r} is no name for a stream")
     if not events:
         raise InvalidAppend("an append needs at least one event")
     if expected < ANY_VERSION:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from events.identifiers import BotId
 from oxbot.app.views import CheckpointMoved, RowChange, StoredRow
@@ -53,7 +54,7 @@ _KEEP_BOOKS = """
 class PostgresViews:
     """Implements ``ViewStore`` and ``ViewReader`` over a pool."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
     async def checkpoint(self) -> int:
@@ -110,7 +111,7 @@ def _by_view(changes: Sequence[RowChange]) -> dict[ViewName, list[RowChange]]:
 
 
 async def _write(
-    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", view: ViewName, changes: Sequence[RowChange]
+    connection: PoolConnectionProxy, view: ViewName, changes: Sequence[RowChange]
 ) -> None:
     kept = [(change.bot_id, change.key, change.body.decode()) for change in changes if change.body is not None]
     gone = [(change.bot_id, change.key) for change in changes if change.body is None]

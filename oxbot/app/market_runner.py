@@ -64,8 +64,12 @@ class FrameSink(Protocol):
 
 
 class MarketProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the market and its slowest follower are, by open time; ``finished`` when all have seen the last candle."""
+    """How far the market and its slowest follower are, by open time; ``finished`` when all have seen the last candle.
 
+    ``begun_at`` is the time of day at which market time began to pass.
+    """
+
+    begun_at: datetime | None
     head: datetime | None
     slowest: datetime | None
     followers: int
@@ -76,14 +80,25 @@ class MarketRunner:
     """One market for any number of followers.
 
     Its head runs at most ``WINDOW`` frames ahead of the slowest follower, so a slow or dead one is waited for, and a
-    frame that has left memory is read from the source again: nothing is dropped. ``followers`` of them must have asked
-    before time begins to pass.
+    frame that has left memory is read again, from ``history`` if there is one, else from the source: nothing is dropped.
+    ``followers`` of them must have asked before time begins to pass; it begins after ``begins_after``, or else after the
+    slowest of them.
     """
 
     def __init__(
-        self, source: FrameSource, pace: Pace, clock: Clock, *, followers: int, sink: FrameSink | None = None
+        self,
+        source: FrameSource,
+        pace: Pace,
+        clock: Clock,
+        *,
+        followers: int = 0,
+        sink: FrameSink | None = None,
+        history: FrameSource | None = None,
+        begins_after: datetime | None = None,
     ) -> None:
         self._source = source
+        self._history = history or source
+        self._begins_after = begins_after
         self._pace = pace
         self._clock = clock
         self._sink = sink
@@ -92,6 +107,7 @@ class MarketRunner:
         self._window_after: datetime | None = None
         self._head: datetime | None = None
         self._ended = False
+        self._begun_at: datetime | None = None
         self._cursors: dict[str, datetime] = {}
         self._changed = asyncio.Condition()
 
@@ -99,7 +115,8 @@ class MarketRunner:
         """Move the head until the source ends; from then on only answer."""
         async with self._changed:
             await self._changed.wait_for(lambda: len(self._cursors) >= self._followers)
-        self._head = self._window_after = self._slowest()
+        self._head = self._window_after = self._begins_after or self._slowest()
+        self._begun_at = self._clock.now()
         while page := await self._source.read(after=self._head, limit=PAGE):
             await self._publish_page(page)
         async with self._changed:
@@ -133,6 +150,7 @@ class MarketRunner:
         slowest = self._slowest()
         everybody = len(self._cursors) >= self._followers
         return MarketProgress(
+            begun_at=self._begun_at,
             head=self._head,
             slowest=slowest,
             followers=len(self._cursors),
@@ -174,7 +192,7 @@ class MarketRunner:
         if self._window_after is None or cursor >= self._window_after:
             first = bisect_right(self._window, cursor, key=lambda frame: frame.open_time)
             return self._window[first : first + PAGE]
-        read = await self._source.read(after=cursor, limit=PAGE)
+        read = await self._history.read(after=cursor, limit=PAGE)
         return [frame for frame in read if not _is_after(frame.open_time, self._head)]
 
 

@@ -47,6 +47,11 @@ class Hosts(Protocol):
         ...
 
 
+    async def wake(self) -> None:
+        """Make sure that the processes the hosts depend on are at work."""
+        ...
+
+
 class HostReport(msgspec.Struct, frozen=True, kw_only=True):
     """A host as the supervisor last saw it."""
 
@@ -105,8 +110,15 @@ class SupervisorRunner:
         """One pass: learn what the log wants, look who lives, place who is missing."""
         await self._learn()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._wake())
             for host, bot_ids in self._placement().items():
                 group.create_task(self._tend(host, bot_ids))
+
+    async def _wake(self) -> None:
+        try:
+            await self._hosts.wake()
+        except HostUnavailable as unavailable:
+            logger.warning("process_unavailable", error=str(unavailable))
 
     def reports(self) -> tuple[HostReport, ...]:
         """Every host as it was last seen."""

@@ -1,0 +1,78 @@
+"""Starts the processes of one fleet and tells how far they are."""
+
+import os
+import signal
+
+
+import msgspec
+
+from actors import options
+from actors.calls import Handle, answer, spawn
+from actors.market import MarketActor
+from actors.projector import ProjectorActor
+from actors.supervisor import SupervisorActor
+from actors.victims import Victim
+from events.identifiers import BotId, FleetName
+from oxbot.app.market_runner import MarketProgress
+from oxbot.app.supervisor_runner import HostReport
+from oxbot.config import Settings
+from oxbot.wiring.market import MarketPlan
+from oxbot.wiring.stores import Database
+
+
+
+
+class FleetProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a fleet is."""
+
+    market: MarketProgress
+    hosts: tuple[HostReport, ...]
+    projected: int
+
+    @property
+    def bots(self) -> set[BotId]:
+        """The bots that live."""
+        return {bot.bot_id for report in self.hosts if report.status for bot in report.status.bots}
+
+
+class Fleet:
+    """The market, the projector and the supervisor of a fleet; the supervisor starts the hosts of its bots."""
+
+    def __init__(self, fleet: FleetName, database: Database, settings: Settings, plan: MarketPlan) -> None:
+        level = settings.log_level
+        encoded = msgspec.msgpack.encode(plan)
+        self._market: Handle = spawn(
+            MarketActor, options.resident(options.market_name(fleet)), encoded, database, level
+        )
+        self._projector: Handle = spawn(
+            ProjectorActor, options.resident(options.projector_name(fleet)), database, level
+        )
+        self._supervisor: Handle = spawn(
+            SupervisorActor,
+            options.resident(options.supervisor_name(fleet)),
+            fleet,
+            database,
+            level,
+            settings.bots_per_actor,
+        )
+
+    async def progress(self) -> FleetProgress:
+        """Where market, bots and views are. Raises ``ActorUnavailable`` while one of the processes is being restarted."""
+        market: MarketProgress = await answer(self._market.progress.remote(), of="the market")
+        hosts: tuple[HostReport, ...] = await answer(self._supervisor.reports.remote(), of="the supervisor")
+        projected: int = await answer(self._projector.position.remote(), of="the projector")
+        return FleetProgress(market=market, hosts=hosts, projected=projected)
+
+    async def kill(self, victim: Victim) -> int:
+        """Kill a process with SIGKILL, as a crash would; of the bots' hosts the first. Answers its process id."""
+        process_id = await self._process_id(victim)
+        os.kill(process_id, signal.SIGKILL)
+        return process_id
+
+    async def _process_id(self, victim: Victim) -> int:
+        if victim == "bot":
+            reports: tuple[HostReport, ...] = await answer(self._supervisor.reports.remote(), of="the supervisor")
+            return next(report.status.process_id for report in reports if report.status is not None)
+        handle = {"projector": self._projector, "market": self._market, "supervisor": self._supervisor}[victim]
+        process_id: int = await answer(handle.wake.remote(), of=f"the {victim}")
+        return process_id

@@ -1,0 +1,88 @@
+"""The actor that keeps a fleet's bots alive, and its way to their hosts."""
+
+import os
+from collections.abc import Sequence
+from typing import TypeVar
+
+import ray
+
+from actors import options
+from actors.bot_host import BotHostActor
+from actors.calls import ActorUnavailable, Handle, answer, find, spawn
+from actors.resident import Resident
+from events.identifiers import BotId, FleetName
+from oxbot.app.host_runner import HostStatus
+from oxbot.app.supervisor_runner import HostReport, HostUnavailable, SupervisorRunner
+from oxbot.logs import configure_logs
+from oxbot.wiring.stores import Database
+from oxbot.wiring.supervisor import open_supervisor
+
+
+T = TypeVar("T")
+
+
+class SupervisorActor:
+    """A process for the control loop; it learns the fleet from the log."""
+
+    def __init__(self, fleet: FleetName, database: Database, log_level: str, bots_per_actor: int) -> None:
+        configure_logs(log_level)
+        hosts = RemoteHosts(fleet, database, log_level)
+        self._resident: Resident[SupervisorRunner] = Resident(
+            "supervisor", lambda: open_supervisor(fleet, database, hosts, bots_per_actor=bots_per_actor)
+        )
+
+    async def reports(self) -> tuple[HostReport, ...]:
+        """Every host as it was last seen."""
+        return (await self._resident.runner()).reports()
+
+    async def wake(self) -> int:
+        """Be at work; answers the process id."""
+        await self._resident.runner()
+        return os.getpid()
+
+
+class RemoteHosts:
+    """``Hosts`` that are Ray actors."""
+
+    def __init__(self, fleet: FleetName, database: Database, log_level: str) -> None:
+        self._fleet = fleet
+        self._database = database
+        self._log_level = log_level
+        self._handles: dict[str, Handle] = {}
+
+    async def ensure(self, host: str) -> None:
+        """Create the host's process unless there is one."""
+        if host not in self._handles:
+            market = options.market_name(self._fleet)
+            arguments = (host, market, self._database, self._log_level)
+            self._handles[host] = spawn(BotHostActor, options.resident(host), *arguments)
+
+    async def status(self, host: str) -> HostStatus:
+        """Who lives in the host."""
+        return await self._answer(host, self._handles[host].status.remote())
+
+    async def place(self, host: str, bot_ids: Sequence[BotId]) -> None:
+        """Let the bots live in the host."""
+        await self._answer(host, self._handles[host].place.remote(list(bot_ids)))
+
+    async def refresh(self, host: str, bot_ids: Sequence[BotId]) -> None:
+        """Tell the bots that others appended."""
+        await self._answer(host, self._handles[host].refresh.remote(list(bot_ids)))
+
+    async def wake(self) -> None:
+        """Make sure that the market and the projector are at work, also after Ray has restarted them."""
+        for name in (options.market_name(self._fleet), options.projector_name(self._fleet)):
+            await self._wake(name)
+
+    async def _wake(self, name: str) -> None:
+        try:
+            await answer(find(name).wake.remote(), of=name)
+        except ActorUnavailable as error:
+            raise HostUnavailable(str(error)) from error
+
+    async def _answer(self, host: str, reference: "ray.ObjectRef[T]") -> T:
+        try:
+            return await answer(reference, of=host)
+        except ActorUnavailable as error:
+            self._handles.pop(host, None)
+            raise HostUnavailable(str(error)) from error

@@ -1,0 +1,86 @@
+"""Connections to Postgres: one bounded pool per process, with timeouts, and one clear line when none answers."""
+
+import socket
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from events.errors import OxbotError
+
+VERSION_MIN = 15
+CONNECT_SECONDS = 10.0
+
+SERVER_SETTINGS = {
+    "jit": "off",
+    "synchronous_commit": "on",
+    "lock_timeout": "5s",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+
+class DatabaseUnreachable(OxbotError):
+    """No usable Postgres answers at the configured address."""
+
+
+async def open_pool(dsn: str, *, size: int, application_name: str) -> asyncpg.Pool:
+    """A pool of one to ``size`` connections whose commits are durable and whose waits are bounded.
+
+    Raises ``DatabaseUnreachable``, naming the address but never the password, if nothing answers, the credentials are
+    refused, or the server is older than Postgres 15.
+    """
+    try:
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            timeout=CONNECT_SECONDS,
+            reset=_keep_session,
+            server_settings=SERVER_SETTINGS | {"application_name": application_name},
+        )
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # The cause would print the address, which holds the password, so it is left behind.
+        raise DatabaseUnreachable(f"cannot use Postgres at {describe_address(dsn)}: {_reason(error, dsn)}") from None
+    async with pool.acquire() as connection:
+        version = connection.get_server_version().major
+    if version < VERSION_MIN:
+        await pool.close()
+        raise DatabaseUnreachable(
+            f"Postgres at {describe_address(dsn)} is version {version}; oxbot needs {VERSION_MIN} or newer"
+        )
+    return pool
+
+
+def describe_address(dsn: str) -> str:
+    """Host and port, or the socket's directory, of a connection string; no user and no password."""
+    try:
+        parts = urlsplit(dsn)
+        host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
+        return f"socket {host}" if host.startswith("/") else f"{host}:{parts.port or 5432}"
+    except ValueError:
+        return "an address that cannot be read"
+
+
+async def _keep_session(_: object) -> None:
+    """Instead of asyncpg's reset query after each use: nothing here changes a session's settings."""
+
+
+def _reason(error: Exception, dsn: str) -> str:
+    match error:
+        case ConnectionRefusedError():
+            return "connection refused"
+        case FileNotFoundError():
+            return "there is no such socket"
+        case TimeoutError():
+            return f"no answer within {CONNECT_SECONDS:.0f} s"
+        case socket.gaierror():
+            return "the host name is not known"
+        case asyncpg.PostgresError() | OSError():
+            return _without_password(str(error).splitlines()[0] if str(error) else type(error).__name__, dsn)
+        case _:
+            return "the connection string is not valid"
+
+
+def _without_password(text: str, dsn: str) -> str:
+    password = urlsplit(dsn).password
+    return text.replace(password, "***") if password else text

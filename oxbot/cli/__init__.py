@@ -1,0 +1,1 @@
+"""The command line: every command is one call of a use case, and every expected failure one clear line."""

@@ -1,0 +1,308 @@
+"""The demo: a fleet of its own trades a market on paper, through Ray and Postgres, and reports what it did."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.environment import prepare_embedded
+from events.errors import OxbotError
+from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
+from events.values import FeeSchedule, Instrument
+from oxbot.adapters.recorded_market import read_market
+from oxbot.adapters.synthetic_market import SyntheticMarket
+from oxbot.app.bots import BotCommands, NewBot
+from oxbot.app.equity import EquityReader
+from oxbot.app.fleet_report import BotResult, FleetReporter, FleetResult, MarketRange
+from oxbot.cli.inputs import InvalidInput, Kill
+from oxbot.cli.progress import DemoProgress
+from oxbot.config import Settings
+from oxbot.core.bot import BotDecider
+from oxbot.core.candles import Candle, Series, timeframe_duration
+from oxbot.core.strategies import built_in
+from oxbot.wiring.database import open_database
+from oxbot.wiring.market import PlayedMarket, Speed
+from oxbot.wiring.stores import Database, Stores, open_stores
+
+if TYPE_CHECKING:
+    from actors.fleet import Fleet, FleetProgress
+
+POLL_SECONDS = 0.1
+TAKER_FEE = Decimal("0.001")
+SYNTHETIC_BEGINS_AT = datetime(2024, 1, 1, tzinfo=UTC)
+LOST_SECONDS_MAX = 90.0
+
+
+class DemoFailed(OxbotError):
+    """The fleet did not come to the end of its market."""
+
+
+class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the demo is to run."""
+
+    market: Path | None
+    timeframe: str
+    symbols: tuple[Symbol, ...]
+    bots: int
+    begins_at: datetime | None
+    ends_before: datetime | None
+    days: int
+    seed: int
+    speed: float | None
+    strategy: str
+    parameters: dict[str, str]
+    capital: Decimal
+    fleet: FleetName | None
+    kills: tuple[Kill, ...]
+
+
+class DemoMarket(msgspec.Struct, frozen=True, kw_only=True):
+    """The candles to be traded; implements ``MarketTerms`` for the bots of the demo."""
+
+    venue: VenueName
+    timeframe: str
+    instruments: tuple[Instrument, ...]
+    candles: tuple[tuple[Symbol, list[Candle]], ...]
+    begins_at: datetime
+    ends_before: datetime
+    notes: tuple[str, ...] = ()
+
+    async def next_open(self) -> datetime:
+        """Every bot sees the market from its first candle."""
+        return self.begins_at
+
+    async def closed_before(self, venue: str) -> datetime:
+        """The whole market has closed when results are read."""
+        del venue
+        return self.ends_before
+
+    @property
+    def size(self) -> int:
+        """How many candles, all symbols together."""
+        return sum(len(candles) for _, candles in self.candles)
+
+
+Serve = Callable[[Settings, Database, Stores, DemoMarket, FleetName], Awaitable[None]]
+
+
+def load_market(options: DemoOptions) -> DemoMarket:
+    """Read or make the whole market, and check every candle, before anything is written."""
+    if options.market is None:
+        return _synthetic(options)
+    recorded = read_market(
+        options.market,
+        timeframe=options.timeframe,
+        symbols=options.symbols,
+        begins_at=options.begins_at,
+        ends_before=options.ends_before,
+    )
+    candle = timeframe_duration(options.timeframe)
+    first = min(candles[0].open_time for _, candles in recorded.candles)
+    last = max(candles[-1].open_time for _, candles in recorded.candles)
+    return DemoMarket(
+        venue=recorded.venue,
+        timeframe=recorded.timeframe,
+        instruments=recorded.instruments,
+        candles=recorded.candles,
+        begins_at=first,
+        ends_before=last + candle,
+        notes=recorded.notes,
+    )
+
+
+class Demo:
+    """One run of the demo."""
+
+    def __init__(self, options: DemoOptions, settings: Settings, progress: DemoProgress) -> None:
+        self._options = options
+        self._settings = settings
+        self._progress = progress
+        self._market = load_market(options)
+        self._fleet = options.fleet or FleetName(f"demo-{uuid.uuid4().hex[:8]}")
+
+    async def run(self, serve: Serve | None) -> FleetResult:
+        """Run to the end of the market and answer the result; with ``serve``, then serve until interrupted."""
+        self._progress.begin(self._market.begins_at, self._market.ends_before)
+        for note in self._market.notes:
+            self._progress.note(note)
+        self._settings.home.mkdir(parents=True, exist_ok=True)
+        async with AsyncExitStack() as stack:
+            self._progress.stage("starting Postgres")
+            database = await stack.enter_async_context(open_database(self._settings))
+            stores = await stack.enter_async_context(open_stores(database, name="demo", connections=4))
+            bot_ids = await self._create_bots(stores)
+            await self._store_market(stores)
+            self._progress.stage("starting Ray")
+            prepare_embedded(self._settings.home)
+            from actors.cluster import start_ray, stop_ray  # noqa: PLC0415 - Ray reads its environment on import
+
+            start_ray(self._settings)
+            stack.callback(stop_ray)
+            rate = await self._trade(database, stores, bot_ids)
+            result = await self._report(stores, bot_ids, rate)
+            self._progress.result(result)
+            if serve is not None:
+                await serve(self._settings, database, stores, self._market, self._fleet)
+        return result
+
+    async def _create_bots(self, stores: Stores) -> list[BotId]:
+        """Create and start the bots at the market's first moment: bot i trades symbol i alone."""
+        self._progress.stage("creating bots")
+        commands = bot_commands(stores, self._market, self._fleet)
+        symbols = self._options.symbols
+        bot_ids: list[BotId] = []
+        for number in range(self._options.bots):
+            request = NewBot(
+                name=f"bot-{number + 1}",
+                symbols=(symbols[number % len(symbols)],),
+                strategy=self._options.strategy,
+                parameters=self._options.parameters,
+                capital=self._options.capital,
+            )
+            bot_id = BotId(f"{self._fleet}-{number + 1}")
+            await commands.create(request, bot_id=bot_id)
+            await commands.start(bot_id)
+            bot_ids.append(bot_id)
+        return bot_ids
+
+    async def _store_market(self, stores: Stores) -> None:
+        market = self._market
+        self._progress.stage(f"storing {market.size:,} candles")
+        await stores.candles.add(
+            [(Series(market.venue, symbol, market.timeframe), candles) for symbol, candles in market.candles]
+        )
+
+    async def _trade(self, database: Database, stores: Stores, bot_ids: Sequence[BotId]) -> float:
+        """Let the fleet live through the market; candles per second from the first candle to the last projected fact."""
+        from actors.fleet import Fleet  # noqa: PLC0415 - imports Ray
+
+        self._progress.stage("starting the fleet")
+        fleet = Fleet(self._fleet, database, self._settings, self._plan(len(bot_ids)))
+        watch = Watch(fleet, stores, self._progress, list(self._options.kills), self._market)
+        begun_at = await watch.until_done()
+        seconds = (datetime.now(UTC) - begun_at).total_seconds()
+        return round(self._market.size / seconds, 1)
+
+    def _plan(self, bots: int) -> PlayedMarket:
+        market = self._market
+        speed = self._options.speed
+        now = datetime.now(UTC)
+        return PlayedMarket(
+            venue=market.venue,
+            timeframe=market.timeframe,
+            symbols=tuple(symbol for symbol, _ in market.candles),
+            begins_at=market.begins_at,
+            ends_before=market.ends_before,
+            followers=-(-bots // self._settings.bots_per_actor),
+            speed=None if speed is None else Speed(factor=speed, started_at=now, market_at=market.begins_at),
+        )
+
+    async def _report(self, stores: Stores, bot_ids: Sequence[BotId], rate: float) -> FleetResult:
+        reporter = FleetReporter(stores.views, EquityReader(stores.views, stores.candles, self._market))
+        bots: list[BotResult] = [await reporter.bot(bot_id) for bot_id in bot_ids]
+        market = MarketRange(
+            begins_at=self._options.begins_at or self._market.begins_at,
+            ends_before=self._options.ends_before or self._market.ends_before,
+            candles=self._market.size,
+        )
+        events = sum([await _events(stores, bot_id) for bot_id in bot_ids])
+        return FleetResult(market=market, bots=tuple(bots), events=events, candles_per_second=rate)
+
+
+class Watch:
+    """Looks at a fleet until it has traded its whole market, and kills what it was told to kill on the way."""
+
+    def __init__(
+        self, fleet: "Fleet", stores: Stores, progress: DemoProgress, kills: list[Kill], market: DemoMarket
+    ) -> None:
+        self._fleet = fleet
+        self._stores = stores
+        self._progress = progress
+        self._kills = kills
+        self._market = market
+        self._seen_at = datetime.now(UTC)
+
+    async def until_done(self) -> datetime:
+        """Return when every bot has seen the last candle and every fact is projected; when market time began to pass.
+
+        Raises ``DemoFailed`` if the fleet is lost for longer than it takes to restart anything.
+        """
+        while True:
+            progress = await self._look()
+            if progress is not None:
+                await self._kill_when_due(progress)
+                head = await self._stores.log.head()
+                self._progress.moved(progress, head)
+                begun_at = progress.market.begun_at
+                if progress.market.finished and progress.projected >= head and begun_at is not None:
+                    return begun_at
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _look(self) -> "FleetProgress | None":
+        from actors.calls import ActorUnavailable  # noqa: PLC0415 - imports Ray
+
+        try:
+            progress = await self._fleet.progress()
+        except ActorUnavailable as error:
+            if datetime.now(UTC) - self._seen_at > timedelta(seconds=LOST_SECONDS_MAX):
+                raise DemoFailed(f"the fleet does not answer: {error}") from error
+            return None
+        self._seen_at = datetime.now(UTC)
+        return progress
+
+    async def _kill_when_due(self, progress: "FleetProgress") -> None:
+        slowest = progress.market.slowest
+        if slowest is None or not self._kills:
+            return
+        span = self._market.ends_before - self._market.begins_at
+        while self._kills and (slowest - self._market.begins_at) / span >= self._kills[0].fraction:
+            victim = self._kills.pop(0).victim
+            process_id = await self._fleet.kill(victim)
+            self._progress.note(f"killed the {victim} process {process_id}")
+
+
+def bot_commands(stores: Stores, market: DemoMarket, fleet: FleetName) -> BotCommands:
+    """Commands to the demo's bots; their time is the market's, so that two runs record the same."""
+    fees = FeeSchedule(maker=TAKER_FEE, taker=TAKER_FEE)
+    return BotCommands(
+        stores.log,
+        BotDecider(built_in()),
+        fleet=fleet,
+        market=market,
+        fees=fees,
+        now=lambda: market.begins_at,
+        actor="demo",
+    )
+
+
+async def _events(stores: Stores, bot_id: BotId) -> int:
+    events = await stores.log.read_stream(bot_stream(bot_id))
+    return len(events)
+
+
+def _synthetic(options: DemoOptions) -> DemoMarket:
+    candle = timeframe_duration(options.timeframe)
+    begins_at = options.begins_at or SYNTHETIC_BEGINS_AT
+    ends_before = options.ends_before or begins_at + timedelta(days=options.days)
+    if ends_before <= begins_at:
+        raise InvalidInput("--to must be after --from")
+    generator = SyntheticMarket(options.seed, options.symbols, options.timeframe, begins_at)
+    by_symbol: dict[Symbol, list[Candle]] = {symbol: [] for symbol in sorted(options.symbols)}
+    for frame in islice(generator.frames_after(None), (ends_before - begins_at) // candle):
+        for symbol, series_candle in frame.candles:
+            by_symbol[symbol].append(series_candle)
+    return DemoMarket(
+        venue=generator.venue,
+        timeframe=options.timeframe,
+        instruments=generator.instruments,
+        candles=tuple(by_symbol.items()),
+        begins_at=begins_at,
+        ends_before=ends_before,
+    )

@@ -1,0 +1,97 @@
+"""The command ``oxbot``."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from events.errors import OxbotError
+from events.identifiers import FleetName
+from oxbot.cli.demo import Demo, DemoOptions
+from oxbot.cli.inputs import InvalidInput, parse_amount, parse_kills, parse_moment, parse_parameters, parse_speed, parse_symbols
+from oxbot.cli.progress import DemoProgress
+from oxbot.config import load_settings
+from oxbot.logs import configure_logs
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+DEFAULT_SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT,XRP/USDT,DOGE/USDT,ADA/USDT"
+
+
+@app.callback()
+def oxbot() -> None:
+    """An event-sourced fleet of crypto trading bots."""
+
+
+@app.command()
+def demo(
+    market: Annotated[Path | None, typer.Option(help="A folder of candle files; without it, a synthetic market.")] = None,
+    timeframe: Annotated[str, typer.Option(help="Length of a candle, such as 5m or 1h.")] = "5m",
+    symbols: Annotated[str, typer.Option(help="Symbols, separated by commas.")] = DEFAULT_SYMBOLS,
+    bots: Annotated[int | None, typer.Option(min=1, max=1000, help="How many bots; bot i trades symbol i.")] = None,
+    begins: Annotated[str | None, typer.Option("--from", help="First moment, inclusive, by candle open time.")] = None,
+    ends: Annotated[str | None, typer.Option("--to", help="Last moment, exclusive.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Length of the synthetic market without --to.")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic market.")] = 1,
+    speed: Annotated[str, typer.Option(help="max, or how many times as fast as the clock, such as 60x.")] = "max",
+    strategy: Annotated[str, typer.Option(help="What the bots decide by.")] = "ema_cross",
+    param: Annotated[list[str] | None, typer.Option(help="A strategy parameter, name=value; may come again.")] = None,
+    capital: Annotated[str, typer.Option(help="Quote capital of each bot.")] = "10000",
+    fleet: Annotated[str | None, typer.Option(help="Name of the fleet; a fresh one unless given.")] = None,
+    kill: Annotated[list[str] | None, typer.Option(help="Kill -9 a process on the way, such as bot@30%.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    stop: Annotated[bool, typer.Option("--exit", help="Exit at the end instead of serving the API.")] = False,
+) -> None:
+    """Let a fleet of its own trade a market on paper, end to end, then serve the API."""
+    chosen = parse_symbols(symbols)
+    options = DemoOptions(
+        market=market,
+        timeframe=timeframe,
+        symbols=chosen,
+        bots=bots or len(chosen),
+        begins_at=parse_moment(begins, "--from"),
+        ends_before=parse_moment(ends, "--to"),
+        days=days,
+        seed=seed,
+        speed=parse_speed(speed),
+        strategy=strategy,
+        parameters=parse_parameters(param or []),
+        capital=parse_amount(capital, "--capital"),
+        fleet=None if fleet is None else FleetName(fleet),
+        kills=tuple(parse_kills(kill or [])),
+    )
+    settings = load_settings(os.environ)
+    configure_logs(settings.log_level)
+    progress = DemoProgress(as_json=as_json)
+    try:
+        run(Demo(options, settings, progress).run(None))
+    finally:
+        progress.close()
+
+
+def run(work: Coroutine[None, None, T]) -> T:
+    """Run it to its end; a group of errors becomes the first of them."""
+    try:
+        return asyncio.run(work)
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+def main() -> None:
+    """Run the command line: status 2 and one line on standard error for whatever was asked or found wrong."""
+    try:
+        app(standalone_mode=True)
+    except OxbotError as error:
+        sys.stderr.write(f"oxbot: {error}\n")
+        raise SystemExit(2) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

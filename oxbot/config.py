@@ -1,0 +1,83 @@
+"""The settings of an installation, read from the environment in one place."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from platformdirs import user_data_path
+
+from events.errors import OxbotError
+
+PREFIX = "OXBOT_"
+
+
+class InvalidSetting(OxbotError):
+    """A setting that is unknown or malformed; the text names it."""
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """A value that never shows itself: printed, logged or formatted it is three stars."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def reveal(self) -> str:
+        """The value, for the one call that needs it."""
+        return self.value
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set, each by the environment variable ``OXBOT_`` and its name in capitals.
+
+    home: where the embedded database, keys and tokens are kept.
+    database_url: a Postgres 15 or newer to use instead of the embedded one.
+    ray_address: a Ray cluster to use instead of a local one.
+    api_host, api_port: where the API listens.
+    bots_per_actor: how many bots share one host process.
+    market_seed, market_symbols, market_timeframe: the synthetic market of ``oxbot up``.
+    log_level: debug, info, warning or error.
+    """
+
+    home: Path
+    database_url: Secret | None = None
+    ray_address: str | None = None
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8020
+    bots_per_actor: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    market_seed: Annotated[int, msgspec.Meta(ge=0)] = 1
+    market_symbols: tuple[str, ...] = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT", "ADA/USDT")
+    market_timeframe: str = "5m"
+    log_level: str = "warning"
+
+    def __post_init__(self) -> None:
+        if self.log_level not in ("debug", "info", "warning", "error"):
+            raise ValueError(f"log_level must be debug, info, warning or error, not {self.log_level}")
+
+
+def load_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings that the environment gives. Raises ``InvalidSetting`` for an unknown or malformed one."""
+    given = {name[len(PREFIX) :].lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
+    unknown = sorted(given.keys() - set(Settings.__struct_fields__))
+    if unknown:
+        known = ", ".join(PREFIX + name.upper() for name in Settings.__struct_fields__)
+        raise InvalidSetting(f"unknown setting {PREFIX}{unknown[0].upper()}; there is {known}")
+    values: dict[str, object] = {"home": user_data_path("oxbot"), **given}
+    if "database_url" in values:
+        values["database_url"] = Secret(given["database_url"])
+    if "market_symbols" in values:
+        values["market_symbols"] = tuple(part.strip() for part in given["market_symbols"].split(","))
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise InvalidSetting(f"setting {error}".replace("`$.", f"`{PREFIX}")) from error
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path:
+        return Path(str(value)).expanduser()
+    return value

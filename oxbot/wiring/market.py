@@ -1,0 +1,140 @@
+"""A process that runs a market: played from the candle store, or made as time passes."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import islice
+
+import msgspec
+
+from events.identifiers import Symbol, VenueName
+from events.values import Timestamp
+from oxbot.adapters.synthetic_market import SyntheticMarket
+from oxbot.app.candle_store import CandleStore
+from oxbot.app.clock import SystemClock
+from oxbot.app.market_runner import MarketPace, MarketRunner, MaximumPace, Pace
+from oxbot.app.stored_frames import StoredFrames
+from oxbot.core.candles import Candle, Frame, Series, timeframe_duration
+from oxbot.wiring.stores import Database, Stores, open_stores
+
+
+class Speed(msgspec.Struct, frozen=True, kw_only=True):
+    """Market time from ``market_at`` on runs ``factor`` times as fast as the clock from ``started_at`` on."""
+
+    factor: float
+    started_at: Timestamp
+    market_at: Timestamp
+
+
+class PlayedMarket(msgspec.Struct, frozen=True, kw_only=True, tag="played"):
+    """A market whose candles are all in the store; no speed means as fast as the followers keep up."""
+
+    venue: VenueName
+    timeframe: str
+    symbols: tuple[Symbol, ...]
+    begins_at: Timestamp
+    ends_before: Timestamp
+    followers: int
+    speed: Speed | None = None
+
+
+class LiveSyntheticMarket(msgspec.Struct, frozen=True, kw_only=True, tag="synthetic"):
+    """A synthetic market without end, whose candles are made and stored as they close."""
+
+    seed: int
+    timeframe: str
+    symbols: tuple[Symbol, ...]
+    begins_at: Timestamp
+    speed: Speed
+
+    def market(self) -> SyntheticMarket:
+        """The generator."""
+        return SyntheticMarket(self.seed, self.symbols, self.timeframe, self.begins_at)
+
+
+MarketPlan = PlayedMarket | LiveSyntheticMarket
+
+
+class GeneratedFrames:
+    """The frames of a synthetic market, readable from any point: they are made again rather than kept."""
+
+    def __init__(self, market: SyntheticMarket) -> None:
+        self._market = market
+        self._iterator = market.frames_after(None)
+        self._last: datetime | None = None
+
+    async def read(self, *, after: datetime | None, limit: int) -> Sequence[Frame]:
+        """The next frames, oldest first; never empty."""
+        if after != self._last:
+            self._iterator = self._market.frames_after(after)
+        frames = list(islice(self._iterator, min(limit, 16)))
+        self._last = frames[-1].open_time
+        return frames
+
+
+class StoredCandles:
+    """Puts the frames of one market into the candle store."""
+
+    def __init__(self, store: CandleStore, venue: VenueName, timeframe: str) -> None:
+        self._store = store
+        self._venue = venue
+        self._timeframe = timeframe
+
+    async def store(self, frames: Sequence[Frame]) -> None:
+        """Store them; a frame that is stored already changes nothing."""
+        by_symbol: dict[Symbol, list[Candle]] = {}
+        for frame in frames:
+            for symbol, candle in frame.candles:
+                by_symbol.setdefault(symbol, []).append(candle)
+        series = [(Series(self._venue, symbol, self._timeframe), candles) for symbol, candles in by_symbol.items()]
+        await self._store.add(series)
+
+
+@asynccontextmanager
+async def open_market(plan: MarketPlan, database: Database) -> AsyncIterator[MarketRunner]:
+    """The market's runner."""
+    async with open_stores(database, name="market", connections=1) as stores:
+        yield _played(plan, stores) if isinstance(plan, PlayedMarket) else _synthetic(plan, stores)
+
+
+def _played(plan: PlayedMarket, stores: Stores) -> MarketRunner:
+    source = StoredFrames(
+        stores.candles,
+        venue=plan.venue,
+        timeframe=plan.timeframe,
+        symbols=plan.symbols,
+        begins_at=plan.begins_at,
+        ends_before=plan.ends_before,
+    )
+    pace = MaximumPace() if plan.speed is None else _pace(plan.speed, plan.timeframe)
+    return MarketRunner(source, pace, SystemClock(), followers=plan.followers)
+
+
+def _synthetic(plan: LiveSyntheticMarket, stores: Stores) -> MarketRunner:
+    market = plan.market()
+    history = StoredFrames(
+        stores.candles,
+        venue=market.venue,
+        timeframe=plan.timeframe,
+        symbols=plan.symbols,
+        begins_at=plan.begins_at,
+        ends_before=datetime.max.replace(tzinfo=UTC),
+    )
+    return MarketRunner(
+        GeneratedFrames(market),
+        _pace(plan.speed, plan.timeframe),
+        SystemClock(),
+        sink=StoredCandles(stores.candles, market.venue, plan.timeframe),
+        history=history,
+        begins_after=plan.speed.market_at - timeframe_duration(plan.timeframe),
+    )
+
+
+def _pace(speed: Speed, timeframe: str) -> Pace:
+    return MarketPace(
+        SystemClock(),
+        speed=speed.factor,
+        started_at=speed.started_at,
+        market_at=speed.market_at,
+        candle=timeframe_duration(timeframe),
+    )
