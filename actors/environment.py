@@ -4,14 +4,14 @@ import os
 import secrets
 from pathlib import Path
 
-TOKEN_FILE = "ray_token"
+TOKEN_FILE = "ray_token"  # noqa: S105 - the name of the file, not the token
 
 
 def prepare_embedded(home: Path) -> None:
     """Make the next ``import ray`` of this process, and every process it starts, private to this machine.
 
-    All of Ray's sockets bind to 127.0.0.1, every caller must hold the token (a file that only its owner can read), workers
-    run at normal priority next to Postgres, and nothing is reported to anyone.
+    All of Ray's sockets bind to 127.0.0.1, every caller must hold the token (a file that only its owner can read),
+    workers run at normal priority next to Postgres, and nothing is reported to anyone.
     """
     os.environ.update(
         RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",

@@ -3,7 +3,6 @@
 import os
 import signal
 
-
 import msgspec
 
 from actors import options
@@ -18,8 +17,6 @@ from oxbot.app.supervisor_runner import HostReport
 from oxbot.config import Settings
 from oxbot.wiring.market import MarketPlan
 from oxbot.wiring.stores import Database
-
-
 
 
 class FleetProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +54,7 @@ class Fleet:
         )
 
     async def progress(self) -> FleetProgress:
-        """Where market, bots and views are. Raises ``ActorUnavailable`` while one of the processes is being restarted."""
+        """Where market, bots and views are. Raises ``ActorUnavailable`` while one of the processes restarts."""
         market: MarketProgress = await answer(self._market.progress.remote(), of="the market")
         hosts: tuple[HostReport, ...] = await answer(self._supervisor.reports.remote(), of="the supervisor")
         projected: int = await answer(self._projector.position.remote(), of="the projector")

@@ -54,4 +54,3 @@ class Resident(Generic[RunnerT]):
         except Exception:
             logger.exception("resident_failed", name=self._name)
             os._exit(EXIT_STATUS)
-

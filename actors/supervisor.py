@@ -17,7 +17,6 @@ from oxbot.logs import configure_logs
 from oxbot.wiring.stores import Database
 from oxbot.wiring.supervisor import open_supervisor
 
-
 T = TypeVar("T")
 
 

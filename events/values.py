@@ -1,5 +1,6 @@
 """The values that facts are made of: instruments, limits, brackets, parameters."""
 
+import math
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -44,6 +45,10 @@ class Measurement(Value, frozen=True, kw_only=True):
 
     name: str
     value: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"measurement {self.name} must be a finite number, not {self.value}")
 
 
 class Instrument(Value, frozen=True, kw_only=True):

@@ -96,10 +96,12 @@ class PostgresViews:
 
     async def everything(self) -> tuple[int, dict[ViewName, list[StoredRow]]]:
         """Every row at one checkpoint, from one snapshot."""
-        async with self._pool.acquire() as connection:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                position: int = await connection.fetchval(_CHECKPOINT)
-                views = {view: _stored(await connection.fetch(_SQL[view].everything)) for view in VIEWS}
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            position: int = await connection.fetchval(_CHECKPOINT)
+            views = {view: _stored(await connection.fetch(_SQL[view].everything)) for view in VIEWS}
         return position, views
 
 
@@ -110,9 +112,7 @@ def _by_view(changes: Sequence[RowChange]) -> dict[ViewName, list[RowChange]]:
     return by_view
 
 
-async def _write(
-    connection: PoolConnectionProxy, view: ViewName, changes: Sequence[RowChange]
-) -> None:
+async def _write(connection: PoolConnectionProxy, view: ViewName, changes: Sequence[RowChange]) -> None:
     kept = [(change.bot_id, change.key, change.body.decode()) for change in changes if change.body is not None]
     gone = [(change.bot_id, change.key) for change in changes if change.body is None]
     if kept:

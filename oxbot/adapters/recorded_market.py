@@ -24,6 +24,7 @@ INSTRUMENTS_FILE = "instruments.json"
 LINE_LENGTH_MAX = 200
 
 _SMALLEST_STEP = Decimal("1e-8")
+SHOWN_MAX = 40
 _PLAIN = b"0123456789.,-:TZ\n"
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
 
@@ -148,7 +149,7 @@ def _instrument(symbol: Symbol, terms: Mapping[str, _Terms]) -> Instrument:
 def _find_file(folder: Path, symbol: Symbol, timeframe: str) -> Path:
     stem = f"{symbol.replace('/', '-')}_{timeframe}"
     found = [path for path in (folder / f"{stem}.csv", folder / f"{stem}.csv.gz") if path.is_file()]
-    if len(found) == 2:
+    if len(found) > 1:
         raise InvalidMarketData(f"{found[0]}: there is {found[1].name} too; keep one of them")
     if not found:
         endings = (f"_{timeframe}.csv", f"_{timeframe}.csv.gz")
@@ -324,7 +325,7 @@ def _invalid(path: Path, line: int, message: str) -> InvalidMarketData:
 
 
 def _quote(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:40]}...")
+    return repr(text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}...")
 
 
 def _show(moment: datetime) -> str:

@@ -128,5 +128,3 @@ class BotRunner:
     def _check_epoch(self) -> None:
         if self.state.epoch != self._epoch:
             raise Superseded(f"{self._stream}: epoch {self.state.epoch} has taken over from {self._epoch}")
-
-

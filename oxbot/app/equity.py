@@ -1,7 +1,6 @@
 """Reads a bot's equity curve: its holdings marked with the stored candles, up to the market's own time."""
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -11,7 +10,7 @@ from events.identifiers import BotId, Symbol, VenueName
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.stored_frames import StoredFrames
 from oxbot.app.views import ViewReader
-from oxbot.core.candles import Frame, Series, timeframe_duration
+from oxbot.core.candles import Frame, Series
 from oxbot.views.equity import EquityPoint, equity_curve
 from oxbot.views.rows import BotRow, HoldingRow
 
@@ -42,7 +41,7 @@ class EquityReader:
         ends_before: datetime | None = None,
         points_max: int = 10_000_000,
     ) -> list[EquityPoint]:
-        """Points at candle closes, oldest first, evenly thinned to ``points_max``; empty for a bot that is not known."""
+        """Points at candle closes, oldest first, evenly thinned to ``points_max``; empty for an unknown bot."""
         body = await self._views.row("bots", bot_id)
         if body is None:
             return []
@@ -54,7 +53,7 @@ class EquityReader:
         return thinned(points, points_max)
 
     async def marks(self, bot_id: BotId) -> dict[Symbol, Decimal]:
-        """The newest close of each of the bot's symbols, quote currency; symbols without a closed candle are left out."""
+        """The newest close of each of the bot's symbols, in quote currency; a symbol without one is left out."""
         body = await self._views.row("bots", bot_id)
         if body is None:
             return {}
@@ -63,7 +62,8 @@ class EquityReader:
         marks: dict[Symbol, Decimal] = {}
         for symbol in bot.symbols:
             series = Series(VenueName(bot.venue), symbol, bot.timeframe)
-            marks.update({symbol: candle.close for candle in await self._candles.window(series, last=newest, count=1)})
+            for candle in await self._candles.window(series, last=newest, count=1):
+                marks[symbol] = candle.close
         return marks
 
     async def _holdings(self, bot_id: BotId) -> list[HoldingRow]:
@@ -83,17 +83,13 @@ class EquityReader:
         return [frame async for frame in frames.all()]
 
 
-class WallClockMarketTime:
-    """A market whose time is the time of day: a candle is closed once its length has passed since it opened."""
-
-    def __init__(self, now: Callable[[], datetime], timeframe: str) -> None:
-        self._now = now
-        self._candle = timeframe_duration(timeframe)
+class EverythingStoredIsClosed:
+    """The time of a market whose candles are stored only once they have closed."""
 
     async def closed_before(self, venue: str) -> datetime:
-        """One candle before now."""
+        """After every candle there is."""
         del venue
-        return self._now() - self._candle
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def thinned(points: list[EquityPoint], points_max: int) -> list[EquityPoint]:

@@ -24,7 +24,7 @@ class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FeedReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The next frames in order, none left out; empty if nothing new closed in time. ``ended``: none will ever follow."""
+    """The next frames in order, none left out; empty if nothing closed in time. ``ended``: none will ever follow."""
 
     frames: tuple[Frame, ...]
     ended: bool = False

@@ -80,9 +80,9 @@ class MarketRunner:
     """One market for any number of followers.
 
     Its head runs at most ``WINDOW`` frames ahead of the slowest follower, so a slow or dead one is waited for, and a
-    frame that has left memory is read again, from ``history`` if there is one, else from the source: nothing is dropped.
-    ``followers`` of them must have asked before time begins to pass; it begins after ``begins_after``, or else after the
-    slowest of them.
+    frame that has left memory is read again, from ``history`` if there is one, else from the source: nothing is
+    dropped. ``followers`` of them must have asked before time begins to pass; it begins after ``begins_after``, or else
+    after the slowest of them.
     """
 
     def __init__(
@@ -135,9 +135,7 @@ class MarketRunner:
                 return FeedReply(frames=())
         frames = await self._frames_after(request.cursor)
         symbols = frozenset(request.symbols)
-        return FeedReply(
-            frames=tuple(_only(frame, symbols) for frame in frames), ended=self._ended and not frames
-        )
+        return FeedReply(frames=tuple(_only(frame, symbols) for frame in frames), ended=self._ended and not frames)
 
     async def leave(self, follower: str) -> None:
         """Wait for this follower no longer."""

@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Sequence
 
 import msgspec
+import structlog
 
 from events.envelope import RecordedEvent
 from events.identifiers import BOT_STREAM_PREFIX, BotId
 from events.log import EventLog
-from oxbot.app.views import RowChange, ViewStore
+from oxbot.app.views import CheckpointMoved, RowChange, ViewStore
 from oxbot.views.bot_views import BotBooks, Change, Removal, project
 
 BATCH = 2000
 WAIT_SECONDS = 1.0
+
+logger = structlog.get_logger(__name__)
 
 _encoder = msgspec.json.Encoder()
 _books_encoder = msgspec.msgpack.Encoder()
@@ -56,7 +59,7 @@ def decode_books(body: bytes) -> BotBooks:
 
 
 class ProjectionRunner:
-    """Keeps the stored views up with the log. Killed at any moment it goes on from its checkpoint, applying nothing twice."""
+    """Keeps the stored views up with the log; killed at any moment it goes on from its checkpoint, nothing twice."""
 
     def __init__(self, log: EventLog, views: ViewStore) -> None:
         self._log = log
@@ -70,11 +73,27 @@ class ProjectionRunner:
         return self._position
 
     async def run(self) -> None:
-        """Project until cancelled. Raises ``CheckpointMoved`` if another projector is at work."""
-        self._position = await self._views.checkpoint()
+        """Project until cancelled; where another projector was faster, begin again after what it did."""
+        await self._begin()
         while True:
-            if not await self.step():
+            try:
+                moved = await self.step()
+            except CheckpointMoved as moved_by_another:
+                logger.warning("projection_overtaken", reason=str(moved_by_another))
+                await self._begin()
+                moved = False
+            if not moved:
                 await self._log.wait_beyond(self._position, timeout_seconds=WAIT_SECONDS)
+
+    async def catch_up(self) -> None:
+        """Project up to the log's present head, or see that somebody else does, and return."""
+        head = await self._log.head()
+        await self._begin()
+        while self._position < head:
+            try:
+                await self.step()
+            except CheckpointMoved:
+                await self._begin()
 
     async def step(self) -> bool:
         """Project one batch; False if there was nothing new."""
@@ -88,6 +107,11 @@ class ProjectionRunner:
         await self._views.commit(changes, books, after=self._position, position=position)
         self._position = position
         return True
+
+    async def _begin(self) -> None:
+        """Forget everything and go on from the stored checkpoint."""
+        self._projection = Projection()
+        self._position = await self._views.checkpoint()
 
     async def _recall(self, events: Sequence[RecordedEvent]) -> None:
         streams = {event.stream for event in events if event.stream.startswith(BOT_STREAM_PREFIX)}

@@ -92,7 +92,7 @@ class _Life:
         self._bot_id = bot_id
         self._decider = decider
         self._states: list[BotState] = [decider.initial]
-        self._view: MarketView | None = None
+        self._view = MarketView((), capacity=1)
         self._frames = 0
         self._decisions = 0
         self._facts = 0
@@ -120,7 +120,7 @@ class _Life:
         return Redecided(self._bot_id, self._decisions, self._facts, self._frames, difference)
 
     def _see(self, frame: Frame) -> None:
-        if self._view is None:
+        if self._frames == 0:
             state = self._states[-1]
             symbols = [instrument.symbol for instrument in state.configuration.market.instruments]
             self._view = MarketView(symbols, capacity=self._decider.window(state))
@@ -128,7 +128,6 @@ class _Life:
         self._frames += 1
 
     def _decide(self, frame: Frame, state: BotState) -> tuple[BotFact, ...]:
-        assert self._view is not None
         return tuple(self._decider.decide(ObserveFrame(state.epoch, frame, self._view), state))
 
     def _compare(self, frame: Frame, recorded: tuple[BotFact, ...]) -> Difference | None:

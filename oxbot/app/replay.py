@@ -57,9 +57,7 @@ def _apply(rows: dict[tuple[str, str, str], bytes], change: RowChange) -> None:
         rows[key] = change.body
 
 
-def _compare(
-    view: ViewName, stored: Sequence[StoredRow], rebuilt: dict[tuple[str, str, str], bytes]
-) -> ViewComparison:
+def _compare(view: ViewName, stored: Sequence[StoredRow], rebuilt: dict[tuple[str, str, str], bytes]) -> ViewComparison:
     served: dict[tuple[str, str, str], bytes] = {(view, row.bot_id, row.key): row.body for row in stored}
     expected = {key: body for key, body in rebuilt.items() if key[0] == view}
     for key in sorted(served.keys() | expected.keys()):

@@ -30,8 +30,9 @@ class StoredFrames:
     async def read(self, *, after: datetime | None, limit: int) -> Sequence[Frame]:
         """The next frames, oldest first; empty at the end of the range."""
         begins_at = self._begins_at if after is None else after + self._candle
-        while begins_at < self._ends_before:
-            ends_before = min(begins_at + limit * self._candle, self._ends_before)
+        end = await self._end()
+        while begins_at < end:
+            ends_before = min(begins_at + limit * self._candle, end)
             frames = await self._between(begins_at, ends_before)
             if frames:
                 return frames
@@ -45,6 +46,12 @@ class StoredFrames:
             for frame in page:
                 yield frame
             after = page[-1].open_time
+
+    async def _end(self) -> datetime:
+        """The end of the range, or of what is stored, whichever comes first."""
+        extents = [await self._store.extent(series) for series in self._series]
+        ends = [extent.last + self._candle for extent in extents if extent is not None]
+        return min(self._ends_before, max(ends, default=self._begins_at))
 
     async def _between(self, begins_at: datetime, ends_before: datetime) -> list[Frame]:
         by_time: dict[datetime, list[tuple[Symbol, Candle]]] = {}

@@ -46,7 +46,6 @@ class Hosts(Protocol):
         """Tell the bots that others appended to their streams."""
         ...
 
-
     async def wake(self) -> None:
         """Make sure that the processes the hosts depend on are at work."""
         ...
@@ -83,9 +82,7 @@ class SupervisorRunner:
     It keeps nothing that the log does not say: a new one, started at any moment, reaches the same placement.
     """
 
-    def __init__(
-        self, fleet: FleetName, *, log: EventLog, hosts: Hosts, clock: Clock, bots_per_actor: int
-    ) -> None:
+    def __init__(self, fleet: FleetName, *, log: EventLog, hosts: Hosts, clock: Clock, bots_per_actor: int) -> None:
         self._fleet = fleet
         self._log = log
         self._hosts = hosts
@@ -126,9 +123,7 @@ class SupervisorRunner:
 
     async def _learn(self) -> None:
         head = await self._log.head()
-        while events := await self._log.read_all(
-            after_position=self._position, limit=PAGE, types=LIFECYCLE_TYPES
-        ):
+        while events := await self._log.read_all(after_position=self._position, limit=PAGE, types=LIFECYCLE_TYPES):
             for event in events:
                 self._note(event)
         self._position = max(self._position, head)

@@ -1,9 +1,10 @@
 """The demo: a fleet of its own trades a market on paper, through Ray and Postgres, and reports what it did."""
 
 import asyncio
+import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -134,6 +135,8 @@ class Demo:
             self._progress.note(note)
         self._settings.home.mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
+            # Standard output is for the result alone; Ray prints what it has to say there too.
+            stack.enter_context(redirect_stdout(sys.stderr))
             self._progress.stage("starting Postgres")
             database = await stack.enter_async_context(open_database(self._settings))
             stores = await stack.enter_async_context(open_stores(database, name="demo", connections=4))
@@ -180,7 +183,7 @@ class Demo:
         )
 
     async def _trade(self, database: Database, stores: Stores, bot_ids: Sequence[BotId]) -> float:
-        """Let the fleet live through the market; candles per second from the first candle to the last projected fact."""
+        """Let the fleet live through the market; candles per second, from the first one to the last projected fact."""
         from actors.fleet import Fleet  # noqa: PLC0415 - imports Ray
 
         self._progress.stage("starting the fleet")

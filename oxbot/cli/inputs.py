@@ -29,12 +29,14 @@ def parse_moment(text: str | None, option: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidInput(f"{option} {text!r} is not a date such as 2024-01-31 or a time such as 2024-01-31T12:00:00Z") from error
+        raise InvalidInput(
+            f"{option} {text!r} is not a date such as 2024-01-31 or a time such as 2024-01-31T12:00:00Z"
+        ) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def parse_speed(text: str) -> float | None:
-    """ "max" is None; "60x" is 60 times as fast as the clock."""
+    """60 for "60x", sixty times as fast as the clock; None for "max"."""
     if text == "max":
         return None
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)x?", text)

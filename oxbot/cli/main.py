@@ -11,15 +11,31 @@ import typer
 
 from events.errors import OxbotError
 from events.identifiers import FleetName
+from oxbot.cli import bots as bots_commands
+from oxbot.cli import database as database_commands
+from oxbot.cli import market as market_commands
 from oxbot.cli.demo import Demo, DemoOptions
-from oxbot.cli.inputs import InvalidInput, parse_amount, parse_kills, parse_moment, parse_parameters, parse_speed, parse_symbols
+from oxbot.cli.inputs import (
+    parse_amount,
+    parse_kills,
+    parse_moment,
+    parse_parameters,
+    parse_speed,
+    parse_symbols,
+)
 from oxbot.cli.progress import DemoProgress
+from oxbot.cli.replay import replay
 from oxbot.config import load_settings
 from oxbot.logs import configure_logs
 
 T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+app.add_typer(bots_commands.app, name="bots")
+app.add_typer(market_commands.app, name="market")
+app.add_typer(database_commands.app, name="db")
+app.command("replay")(replay)
 
 DEFAULT_SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT,XRP/USDT,DOGE/USDT,ADA/USDT"
 
@@ -31,7 +47,9 @@ def oxbot() -> None:
 
 @app.command()
 def demo(
-    market: Annotated[Path | None, typer.Option(help="A folder of candle files; without it, a synthetic market.")] = None,
+    market: Annotated[
+        Path | None, typer.Option(help="A folder of candle files; without it, a synthetic market.")
+    ] = None,
     timeframe: Annotated[str, typer.Option(help="Length of a candle, such as 5m or 1h.")] = "5m",
     symbols: Annotated[str, typer.Option(help="Symbols, separated by commas.")] = DEFAULT_SYMBOLS,
     bots: Annotated[int | None, typer.Option(min=1, max=1000, help="How many bots; bot i trades symbol i.")] = None,

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from actors.fleet import FleetProgress
 
 
+RATE_SECONDS = 0.5
+
+
 class DemoProgress:
     """Shows stages, the market's time, events per second and the projector's lag; then the result."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
+        self._output = sys.stdout
         self._console = Console(stderr=True)
         self._bar: Progress | None = None
         self._range: tuple[datetime, datetime] | None = None
@@ -46,7 +50,7 @@ class DemoProgress:
         if self._range is None or progress.market.slowest is None:
             return
         begins_at, ends_before = self._range
-        bar = self._started(ends_before, begins_at)
+        bar = self._started(begins_at)
         fraction = (progress.market.slowest - begins_at) / (ends_before - begins_at)
         self._measure(head)
         bar.update(
@@ -62,10 +66,10 @@ class DemoProgress:
         if self._bar is not None:
             self._bar.stop()
         if self._as_json:
-            sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
-            sys.stdout.flush()
+            self._output.write(msgspec.json.encode(result).decode() + "\n")
+            self._output.flush()
             return
-        Console().print(result_table(result))
+        Console(file=self._output).print(result_table(result))
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -74,11 +78,11 @@ class DemoProgress:
 
     def _measure(self, head: int) -> None:
         now, (before, events) = time.monotonic(), self._last
-        if now - before >= 0.5:
+        if now - before >= RATE_SECONDS:
             self._rate = (head - events) / (now - before) if events else 0.0
             self._last = now, head
 
-    def _started(self, ends_before: datetime, begins_at: datetime) -> Progress:
+    def _started(self, begins_at: datetime) -> Progress:
         if self._bar is None:
             self._bar = Progress(
                 TextColumn("market {task.fields[market]}"),

@@ -44,7 +44,7 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """All candles of a market that opened at one moment, by symbol in alphabetical order; what a market sends as one."""
+    """All candles of a market that opened at one moment, in alphabetical order of symbol; sent as one."""
 
     open_time: Timestamp
     candles: tuple[tuple[Symbol, Candle], ...]

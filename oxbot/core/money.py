@@ -35,7 +35,7 @@ def ceil_to_step(amount: Decimal, step: Decimal) -> Decimal:
 
 
 def quantity_for_notional(notional: Decimal, price: Decimal, lot: Decimal) -> Decimal:
-    """The largest multiple of ``lot`` whose cost at ``price`` is not above ``notional``; exact, no quotient is rounded."""
+    """The largest multiple of ``lot`` whose cost at ``price`` is not above ``notional``; no quotient is rounded."""
     return notional // (price * lot) * lot
 
 

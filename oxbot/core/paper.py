@@ -14,7 +14,9 @@ from oxbot.core.orders import Order
 Liquidity = Literal["maker", "taker"]
 
 
-def fill_at_open(order: Order, candle: Candle, *, instrument: Instrument, fees: FeeSchedule) -> OrderFilled | OrderExpired:
+def fill_at_open(
+    order: Order, candle: Candle, *, instrument: Instrument, fees: FeeSchedule
+) -> OrderFilled | OrderExpired:
     """What happens to a market order at the candle's open: all of it trades at that price, as taker.
 
     An order by notional buys as many lots as the notional pays for; if that is not one lot, or less than the venue's

@@ -88,7 +88,7 @@ class Strategies:
             strategy = self._find(reference.name)
             if strategy.version != reference.version:
                 raise UnknownStrategy(
-                    f"strategy {reference.name} is version {strategy.version} here, but the bot runs {reference.version}"
+                    f"strategy {reference.name} has version {strategy.version}; the bot runs {reference.version}"
                 )
             bound = self._bound[reference] = strategy.bind(reference.parameters)
         return bound

@@ -73,9 +73,7 @@ def project(books: BotBooks, event: RecordedEvent) -> tuple[BotBooks, list[Chang
         return _project(books, after, fact, event.occurred_at)
 
 
-def _project(
-    before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: datetime
-) -> tuple[BotBooks, list[Change]]:
+def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: datetime) -> tuple[BotBooks, list[Change]]:
     match fact:
         case BotCreated():
             after = msgspec.structs.replace(after, created_at=occurred_at)

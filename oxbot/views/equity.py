@@ -20,9 +20,9 @@ class EquityPoint(NamedTuple):
 
 
 def equity_curve(holdings: Sequence[HoldingRow], frames: Iterable[Frame]) -> list[EquityPoint]:
-    """One point per frame. ``holdings`` and ``frames`` are ordered by time; the first holding is not after the first frame.
+    """One point per frame. ``holdings`` and ``frames`` are in order of time, the first holding not after any frame.
 
-    A position whose symbol has not closed a candle yet is marked at nothing, which cannot happen to a bot's own symbols.
+    A position is marked at its symbol's newest close; no bot can hold a symbol that has not closed a candle yet.
     """
     marks: dict[Symbol, Decimal] = {}
     points: list[EquityPoint] = []

@@ -18,24 +18,29 @@ _OTHERS = """
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """The database at this program's schema. Raises ``DatabaseUnreachable`` or ``SchemaTooNew``.
+    """The database at this program's schema. Raises ``DatabaseUnreachable`` or ``SchemaTooNew``."""
+    async with open_unmigrated(settings) as database:
+        await migrate_database(database)
+        yield database
+
+
+@asynccontextmanager
+async def open_unmigrated(settings: Settings) -> AsyncIterator[Database]:
+    """The database as it is.
 
     The embedded one stops at the end, unless it was running before or others still use it.
     """
     if settings.database_url is not None:
-        database = Database(dsn=settings.database_url)
-        await migrate_database(database)
-        yield database
+        yield Database(dsn=settings.database_url)
         return
+    settings.home.mkdir(parents=True, exist_ok=True)
     directory = settings.home / "postgres"
-    running = embedded_postgres.is_running(directory)
+    was_running = embedded_postgres.is_running(directory)
     dsn = await asyncio.to_thread(embedded_postgres.start, directory)
-    database = Database(dsn=Secret(dsn))
     try:
-        await migrate_database(database)
-        yield database
+        yield Database(dsn=Secret(dsn))
     finally:
-        if not running and await _is_unused(dsn):
+        if not was_running and await _is_unused(dsn):
             await asyncio.to_thread(embedded_postgres.stop, directory)
 
 

@@ -90,6 +90,23 @@ class StoredCandles:
         await self._store.add(series)
 
 
+class LiveTerms:
+    """What the live synthetic market offers to new bots; implements ``MarketTerms``."""
+
+    def __init__(self, market: SyntheticMarket, store: CandleStore, begins_at: datetime) -> None:
+        self._store = store
+        self._begins_at = begins_at
+        self.venue = market.venue
+        self.timeframe = market.timeframe
+        self.instruments = market.instruments
+
+    async def next_open(self) -> datetime:
+        """The open time of the first candle that is not stored yet."""
+        first = Series(self.venue, self.instruments[0].symbol, self.timeframe)
+        extent = await self._store.extent(first)
+        return self._begins_at if extent is None else extent.last + timeframe_duration(self.timeframe)
+
+
 @asynccontextmanager
 async def open_market(plan: MarketPlan, database: Database) -> AsyncIterator[MarketRunner]:
     """The market's runner."""

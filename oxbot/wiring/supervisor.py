@@ -15,6 +15,4 @@ async def open_supervisor(
 ) -> AsyncIterator[SupervisorRunner]:
     """The supervisor's runner."""
     async with open_stores(database, name="supervisor", connections=1) as stores:
-        yield SupervisorRunner(
-            fleet, log=stores.log, hosts=hosts, clock=SystemClock(), bots_per_actor=bots_per_actor
-        )
+        yield SupervisorRunner(fleet, log=stores.log, hosts=hosts, clock=SystemClock(), bots_per_actor=bots_per_actor)

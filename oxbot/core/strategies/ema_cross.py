@@ -58,9 +58,7 @@ class BoundEmaCross:
 
     def __init__(self, parameters: EmaCrossParameters) -> None:
         self._parameters = parameters
-        self._bracket = Bracket(
-            stop_fraction=parameters.stop_fraction, target_fraction=parameters.target_fraction
-        )
+        self._bracket = Bracket(stop_fraction=parameters.stop_fraction, target_fraction=parameters.target_fraction)
 
     @property
     def window(self) -> int:

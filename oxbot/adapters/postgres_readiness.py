@@ -1,0 +1,63 @@
+"""Whether the database answers, has the schema of this program, and has views that keep up with the log."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import asyncpg
+
+from events.errors import OxbotError
+from events.log import EventLog
+from oxbot.adapters.migrations import check_schema
+from oxbot.app.readiness import Check
+from oxbot.app.views import ViewReader
+
+CHECK_SECONDS = 3.0
+LAG_EVENTS_MAX = 20_000
+
+_ANSWER = "SELECT 1"
+
+
+class PostgresReadiness:
+    """``Readiness`` of a process that reads and writes one database."""
+
+    def __init__(
+        self, pool: asyncpg.Pool, log: EventLog, views: ViewReader, *, lag_events_max: int = LAG_EVENTS_MAX
+    ) -> None:
+        self._pool = pool
+        self._log = log
+        self._views = views
+        self._lag_events_max = lag_events_max
+
+    async def check(self) -> Sequence[Check]:
+        """The checks ``database``, ``schema`` and ``projection``, all at once, each with ``CHECK_SECONDS`` of time."""
+        return await asyncio.gather(
+            _outcome("database", self._database),
+            _outcome("schema", self._schema),
+            _outcome("projection", self._projection),
+        )
+
+    async def _database(self) -> Check:
+        await self._pool.fetchval(_ANSWER)
+        return Check("database", ok=True, detail="answers")
+
+    async def _schema(self) -> Check:
+        async with self._pool.acquire() as connection:
+            await check_schema(connection)
+        return Check("schema", ok=True, detail="at the head of this program")
+
+    async def _projection(self) -> Check:
+        position = await self._views.checkpoint()
+        lag = max(0, await self._log.head() - position)
+        return Check("projection", ok=lag <= self._lag_events_max, detail=f"{lag} events behind the log")
+
+
+async def _outcome(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        return Check(name, ok=False, detail=f"no answer within {CHECK_SECONDS:.0f} s")
+    except OxbotError as error:
+        return Check(name, ok=False, detail=str(error))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return Check(name, ok=False, detail="the database does not answer")

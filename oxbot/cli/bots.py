@@ -1,0 +1,141 @@
+"""``oxbot bots``: create, list, show, start, pause and stop the bots of the main fleet."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from events.identifiers import BotId
+from oxbot.app.bots import BotCommands, CommandResult, NewBot, UnknownBot
+from oxbot.app.equity import EquityReader, EverythingStoredIsClosed
+from oxbot.app.fleet_report import FleetReporter
+from oxbot.app.projection import ProjectionRunner
+from oxbot.app.views import StoredRow
+from oxbot.cli.inputs import parse_amount, parse_parameters, parse_symbols
+from oxbot.cli.installation import Installation, open_installation
+from oxbot.config import load_settings
+from oxbot.logs import configure_logs
+from oxbot.views.rows import BotRow, PortfolioRow
+
+app = typer.Typer(no_args_is_help=True, help="Create, list, show, start, pause and stop bots.")
+
+PAGE = 500
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_BotArgument = Annotated[str, typer.Argument(help="The bot's id.")]
+
+
+@app.command("list")
+def list_bots(as_json: _Json = False) -> None:
+    """List every bot of every fleet."""
+
+    async def work(installation: Installation) -> None:
+        rows = await _all(installation, "bots")
+        portfolios = {row.bot_id: row.body for row in await _all(installation, "portfolios")}
+        if as_json:
+            sys.stdout.write("[" + ",".join(row.body.decode() for row in rows) + "]\n")
+            return
+        table = Table("bot", "fleet", "name", "status", "strategy", "symbols", "cash")
+        for row in rows:
+            bot = msgspec.json.decode(row.body, type=BotRow)
+            money = msgspec.json.decode(portfolios[row.bot_id], type=PortfolioRow)
+            symbols = ", ".join(bot.symbols)
+            table.add_row(bot.bot_id, bot.fleet, bot.name, bot.status, bot.strategy, symbols, money.cash)
+        Console().print(table)
+
+    _run(work)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="A name for people.")],
+    symbols: Annotated[str, typer.Option(help="Symbols, separated by commas.")],
+    strategy: Annotated[str, typer.Option(help="What it decides by.")] = "ema_cross",
+    param: Annotated[list[str] | None, typer.Option(help="A strategy parameter, name=value.")] = None,
+    capital: Annotated[str, typer.Option(help="Quote capital.")] = "10000",
+    as_json: _Json = False,
+) -> None:
+    """Create a bot; it does nothing until it is started."""
+    request = NewBot(
+        name=name,
+        symbols=parse_symbols(symbols),
+        strategy=strategy,
+        parameters=parse_parameters(param or []),
+        capital=parse_amount(capital, "--capital"),
+    )
+    _command(lambda commands: commands.create(request), as_json=as_json)
+
+
+@app.command()
+def start(bot: _BotArgument, as_json: _Json = False) -> None:
+    """Let a bot trade, or end its pause."""
+    _command(lambda commands: commands.start(BotId(bot)), as_json=as_json)
+
+
+@app.command()
+def pause(bot: _BotArgument, reason: str = "", as_json: _Json = False) -> None:
+    """Let a bot enter nothing new; its exits are still managed."""
+    _command(lambda commands: commands.pause(BotId(bot), reason), as_json=as_json)
+
+
+@app.command()
+def stop(bot: _BotArgument, reason: str = "", as_json: _Json = False) -> None:
+    """End a bot for good: it closes what it holds at the next open."""
+    _command(lambda commands: commands.stop(BotId(bot), reason), as_json=as_json)
+
+
+@app.command()
+def show(bot: _BotArgument) -> None:
+    """Show a bot's result so far, as JSON."""
+
+    async def work(installation: Installation) -> None:
+        stores = installation.stores
+        body = await stores.views.row("bots", BotId(bot))
+        if body is None:
+            raise UnknownBot(f"there is no bot {bot}")
+        equity = EquityReader(stores.views, stores.candles, EverythingStoredIsClosed())
+        result = await FleetReporter(stores.views, equity).bot(BotId(bot))
+        shown = {"bot": msgspec.Raw(body), "result": result}
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(shown)).decode() + "\n")
+
+    _run(work)
+
+
+def _command(call: Callable[[BotCommands], Awaitable[CommandResult]], *, as_json: bool) -> None:
+    async def work(installation: Installation) -> None:
+        result = await call(installation.commands("cli"))
+        if as_json:
+            sys.stdout.write(msgspec.json.encode(result._asdict()).decode() + "\n")
+        else:
+            sys.stdout.write(f"bot {result.bot_id} is {result.status}\n")
+
+    _run(work)
+
+
+def _run(work: Callable[[Installation], Awaitable[None]]) -> None:
+    settings = load_settings(os.environ)
+    configure_logs(settings.log_level)
+
+    async def within() -> None:
+        async with open_installation(settings, name="cli") as installation:
+            await ProjectionRunner(installation.stores.log, installation.stores.views).catch_up()
+            await work(installation)
+
+    asyncio.run(within())
+
+
+async def _all(installation: Installation, view: str) -> list[StoredRow]:
+    rows: list[StoredRow] = []
+    while page := await installation.stores.views.across(
+        view,  # type: ignore[arg-type]  # one of the two single-row views, given above
+        after_bot=rows[-1].bot_id if rows else "",
+        limit=PAGE,
+    ):
+        rows.extend(page)
+    return rows

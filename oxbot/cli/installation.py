@@ -1,0 +1,63 @@
+"""What the commands to a running or resting installation share: its stores, its market, its fleet."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+
+from events.identifiers import FleetName, Symbol
+from events.values import FeeSchedule
+from oxbot.adapters.synthetic_market import SyntheticMarket
+from oxbot.app.bots import BotCommands
+from oxbot.app.clock import SystemClock
+from oxbot.config import Settings
+from oxbot.core.bot import BotDecider
+from oxbot.core.strategies import built_in
+from oxbot.wiring.database import open_database
+from oxbot.wiring.market import LiveTerms
+from oxbot.wiring.stores import Database, Stores, open_stores
+
+MAIN_FLEET = FleetName("main")
+MARKET_BEGINS_AT = datetime(2024, 1, 1, tzinfo=UTC)
+FEES = FeeSchedule(maker=Decimal("0.001"), taker=Decimal("0.001"))
+
+
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
+    """One database with its fleet and its market."""
+
+    settings: Settings
+    database: Database
+    stores: Stores
+    terms: LiveTerms
+
+    def commands(self, actor: str) -> BotCommands:
+        """Commands to the main fleet's bots in the name of ``actor``."""
+        return BotCommands(
+            self.stores.log,
+            BotDecider(built_in()),
+            fleet=MAIN_FLEET,
+            market=self.terms,
+            fees=FEES,
+            now=SystemClock().now,
+            actor=actor,
+        )
+
+
+@asynccontextmanager
+async def open_installation(settings: Settings, *, name: str, connections: int = 3) -> AsyncIterator[Installation]:
+    """The installation that the settings describe, its database migrated and at hand."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    async with (
+        open_database(settings) as database,
+        open_stores(database, name=name, connections=connections) as stores,
+    ):
+        terms = LiveTerms(synthetic_market(settings), stores.candles, MARKET_BEGINS_AT)
+        yield Installation(settings=settings, database=database, stores=stores, terms=terms)
+
+
+def synthetic_market(settings: Settings) -> SyntheticMarket:
+    """The market of ``oxbot up``."""
+    symbols = [Symbol(symbol) for symbol in settings.market_symbols]
+    return SyntheticMarket(settings.market_seed, symbols, settings.market_timeframe, MARKET_BEGINS_AT)

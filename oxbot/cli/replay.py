@@ -1,0 +1,90 @@
+"""``oxbot replay``: prove the views and the decisions from the log and the stored candles."""
+
+import asyncio
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from events.errors import OxbotError
+from events.identifiers import BotId
+from oxbot.app.projection import ProjectionRunner
+from oxbot.app.redecide import Difference, Redecided, redecide
+from oxbot.app.replay import Rebuilt, rebuild_views
+from oxbot.app.views import StoredRow
+from oxbot.cli.installation import open_installation
+from oxbot.config import Settings, load_settings
+from oxbot.core.bot import BotDecider
+from oxbot.core.strategies import built_in
+from oxbot.wiring.stores import Stores
+
+PAGE = 500
+
+
+class ReplayDiffers(OxbotError):
+    """The log does not lead to what is served or recorded."""
+
+
+def replay(
+    bot: Annotated[list[str] | None, typer.Option(help="Decide again for this bot only; may come again.")] = None,
+    fleet: Annotated[str | None, typer.Option(help="Decide again for this fleet only.")] = None,
+) -> None:
+    """Rebuild every view from the log and decide every recorded decision again; exit 2 at any difference."""
+    asyncio.run(_replay(load_settings(os.environ), bot or [], fleet))
+
+
+async def _replay(settings: Settings, bots: list[str], fleet: str | None) -> None:
+    async with open_installation(settings, name="replay") as installation:
+        stores = installation.stores
+        await ProjectionRunner(stores.log, stores.views).catch_up()
+        _say_views(await rebuild_views(stores.log, stores.views))
+        decider = BotDecider(built_in())
+        results: list[Redecided] = []
+        for bot_id in await _chosen(stores, bots, fleet):
+            result = await redecide(bot_id, log=stores.log, candles=stores.candles, decider=decider)
+            if result.difference is not None:
+                raise ReplayDiffers(_describe(result.difference))
+            results.append(result)
+    _say_decisions(results)
+
+
+async def _chosen(stores: Stores, bots: list[str], fleet: str | None) -> list[BotId]:
+    rows: list[StoredRow] = []
+    while page := await stores.views.across("bots", after_bot=rows[-1].bot_id if rows else "", limit=PAGE):
+        rows.extend(page)
+    known = [row.bot_id for row in rows if fleet is None or f'"fleet":"{fleet}"' in row.body.decode()]
+    missing = sorted(set(bots) - set(known))
+    if missing:
+        raise ReplayDiffers(f"there is no bot {missing[0]}" + (f" in fleet {fleet}" if fleet else ""))
+    return [BotId(bot) for bot in bots] or known
+
+
+def _say_views(rebuilt: Rebuilt) -> None:
+    for view in rebuilt.views:
+        if view.first_difference is not None:
+            where = f"at position {rebuilt.position}: {view.first_difference}"
+            raise ReplayDiffers(f"view {view.view} differs from the log {where}")
+        sys.stdout.write(f"view {view.view}: {view.rows} rows, identical\n")
+    sys.stdout.write(f"views: {len(rebuilt.views)} rebuilt from {rebuilt.position} events, 0 differences\n")
+
+
+def _say_decisions(results: list[Redecided]) -> None:
+    decisions = sum(result.decisions for result in results)
+    facts = sum(result.facts for result in results)
+    frames = sum(result.frames for result in results)
+    sys.stdout.write(
+        f"decisions: {decisions} of {len(results)} bots decided again over {frames} candles, "
+        f"{facts} facts, 0 differences\n"
+    )
+
+
+def _describe(difference: Difference) -> str:
+    return (
+        f"bot {difference.bot_id} at {difference.at:%Y-%m-%dT%H:%M:%SZ}: "
+        f"recorded {_names(difference.recorded)}, decided {_names(difference.decided)}"
+    )
+
+
+def _names(facts: tuple[object, ...]) -> str:
+    return "[" + "; ".join(repr(fact) for fact in facts) + "]" if facts else "nothing"

@@ -1,0 +1,93 @@
+"""What all tests share: a real Postgres per session, a fresh database per test, asyncio, a Hypothesis profile."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, settings
+
+from oxbot.adapters import embedded_postgres
+from oxbot.adapters.database import open_pool
+from oxbot.adapters.migrations import migrate
+
+settings.register_profile(
+    "ci",
+    deadline=None,
+    derandomize=False,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("ci")
+
+TEMPLATE = "oxbot_template"
+DATABASE_NUMBERS = count(1)
+CREATE_DATABASE = "SELECT format('CREATE DATABASE %I TEMPLATE %I', $1::text, $2::text)"
+DROP_DATABASE = "SELECT format('DROP DATABASE %I WITH (FORCE)', $1::text)"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Async tests run on asyncio alone."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The connection string of a Postgres of this session's own, with a migrated template in it."""
+    with tempfile.TemporaryDirectory(prefix="oxbot-", ignore_cleanup_errors=True) as directory:
+        data = Path(directory) / "postgres"
+        try:
+            dsn = embedded_postgres.start(data)
+            asyncio.run(_make_template(dsn))
+            yield dsn
+        finally:
+            embedded_postgres.stop(data)
+
+
+@pytest.fixture
+def database(postgres_server: str) -> Iterator[str]:
+    """The connection string of a fresh database at the head of the migrations, gone after the test."""
+    yield from _database(postgres_server, TEMPLATE)
+
+
+@pytest.fixture
+def empty_database(postgres_server: str) -> Iterator[str]:
+    """The connection string of a database that no migration has touched."""
+    yield from _database(postgres_server, "template0")
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    """A pool of up to four connections to the test's database."""
+    opened = await open_pool(database, size=4, application_name="tests")
+    yield opened
+    await asyncio.wait_for(opened.close(), timeout=5)
+
+
+def _database(server: str, template: str) -> Iterator[str]:
+    name = f"test_{next(DATABASE_NUMBERS)}"
+    asyncio.run(_run(server, CREATE_DATABASE, name, template))
+    yield _at(server, name)
+    asyncio.run(_run(server, DROP_DATABASE, name))
+
+
+def _at(dsn: str, name: str) -> str:
+    return dsn.replace(f"/{embedded_postgres.DATABASE}?", f"/{name}?")
+
+
+async def _make_template(dsn: str) -> None:
+    await _run(dsn, CREATE_DATABASE, TEMPLATE, "template0")
+    connection = await asyncpg.connect(_at(dsn, TEMPLATE))
+    await migrate(connection)
+    await connection.close()
+
+
+async def _run(dsn: str, statement: str, *names: str) -> None:
+    """Run a statement whose identifiers Postgres itself has quoted."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(await connection.fetchval(statement, *names))
+    await connection.close()
