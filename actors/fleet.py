@@ -1,12 +1,14 @@
 """Starts the processes of one fleet and tells how far they are."""
 
+import asyncio
 import os
 import signal
 
 import msgspec
+import structlog
 
 from actors import options
-from actors.calls import Handle, answer, spawn
+from actors.calls import ActorUnavailable, Handle, answer, spawn
 from actors.market import MarketActor
 from actors.projector import ProjectorActor
 from actors.supervisor import SupervisorActor
@@ -17,6 +19,10 @@ from oxbot.app.supervisor_runner import HostReport
 from oxbot.config import Settings
 from oxbot.wiring.market import MarketPlan
 from oxbot.wiring.stores import Database
+
+TEND_SECONDS = 2.0
+
+logger = structlog.get_logger(__name__)
 
 
 class FleetProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +65,15 @@ class Fleet:
         hosts: tuple[HostReport, ...] = await answer(self._supervisor.reports.remote(), of="the supervisor")
         projected: int = await answer(self._projector.position.remote(), of="the projector")
         return FleetProgress(market=market, hosts=hosts, projected=projected)
+
+    async def tend(self) -> None:
+        """Keep the supervisor at work, also after Ray has restarted it, until cancelled; it tends to all the others."""
+        while True:
+            try:
+                await answer(self._supervisor.wake.remote(), of="the supervisor")
+            except ActorUnavailable as error:
+                logger.warning("supervisor_unavailable", error=str(error))
+            await asyncio.sleep(TEND_SECONDS)
 
     async def kill(self, victim: Victim) -> int:
         """Kill a process with SIGKILL, as a crash would; of the bots' hosts the first. Answers its process id."""

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,10 +24,12 @@ from oxbot.app.equity import EquityReader
 from oxbot.app.fleet_report import BotResult, FleetReporter, FleetResult, MarketRange
 from oxbot.cli.inputs import InvalidInput, Kill
 from oxbot.cli.progress import DemoProgress
+from oxbot.cli.up import serve_beside
 from oxbot.config import Settings
 from oxbot.core.bot import BotDecider
 from oxbot.core.candles import Candle, Series, timeframe_duration
 from oxbot.core.strategies import built_in
+from oxbot.wiring.api import ApiPlan, serve_api
 from oxbot.wiring.database import open_database
 from oxbot.wiring.market import PlayedMarket, Speed
 from oxbot.wiring.stores import Database, Stores, open_stores
@@ -90,9 +92,6 @@ class DemoMarket(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(candles) for _, candles in self.candles)
 
 
-Serve = Callable[[Settings, Database, Stores, DemoMarket, FleetName], Awaitable[None]]
-
-
 def load_market(options: DemoOptions) -> DemoMarket:
     """Read or make the whole market, and check every candle, before anything is written."""
     if options.market is None:
@@ -128,8 +127,8 @@ class Demo:
         self._market = load_market(options)
         self._fleet = options.fleet or FleetName(f"demo-{uuid.uuid4().hex[:8]}")
 
-    async def run(self, serve: Serve | None) -> FleetResult:
-        """Run to the end of the market and answer the result; with ``serve``, then serve until interrupted."""
+    async def run(self, *, then_serve: bool) -> FleetResult:
+        """Run to the end of the market and answer the result; then serve the API if asked to, until interrupted."""
         self._progress.begin(self._market.begins_at, self._market.ends_before)
         for note in self._market.notes:
             self._progress.note(note)
@@ -148,11 +147,14 @@ class Demo:
 
             start_ray(self._settings)
             stack.callback(stop_ray)
-            rate = await self._trade(database, stores, bot_ids)
+            from actors.fleet import Fleet  # noqa: PLC0415 - imports Ray
+
+            fleet = Fleet(self._fleet, database, self._settings, self._plan(len(bot_ids)))
+            rate = await self._trade(fleet, stores)
             result = await self._report(stores, bot_ids, rate)
             self._progress.result(result)
-            if serve is not None:
-                await serve(self._settings, database, stores, self._market, self._fleet)
+            if then_serve:
+                await serve_beside(serve_api(self._api(database)), fleet.tend())
         return result
 
     async def _create_bots(self, stores: Stores) -> list[BotId]:
@@ -182,12 +184,9 @@ class Demo:
             [(Series(market.venue, symbol, market.timeframe), candles) for symbol, candles in market.candles]
         )
 
-    async def _trade(self, database: Database, stores: Stores, bot_ids: Sequence[BotId]) -> float:
+    async def _trade(self, fleet: "Fleet", stores: Stores) -> float:
         """Let the fleet live through the market; candles per second, from the first one to the last projected fact."""
-        from actors.fleet import Fleet  # noqa: PLC0415 - imports Ray
-
         self._progress.stage("starting the fleet")
-        fleet = Fleet(self._fleet, database, self._settings, self._plan(len(bot_ids)))
         watch = Watch(fleet, stores, self._progress, list(self._options.kills), self._market)
         begun_at = await watch.until_done()
         seconds = (datetime.now(UTC) - begun_at).total_seconds()
@@ -205,6 +204,17 @@ class Demo:
             ends_before=market.ends_before,
             followers=-(-bots // self._settings.bots_per_actor),
             speed=None if speed is None else Speed(factor=speed, started_at=now, market_at=market.begins_at),
+        )
+
+    def _api(self, database: Database) -> ApiPlan:
+        return ApiPlan(
+            host=self._settings.api_host,
+            port=self._settings.api_port,
+            home=self._settings.home,
+            database=database,
+            commands=lambda stores: bot_commands(stores, self._market, self._fleet),
+            market_time=self._market,
+            announce=self._progress.announce,
         )
 
     async def _report(self, stores: Stores, bot_ids: Sequence[BotId], rate: float) -> FleetResult:

@@ -34,15 +34,20 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 
     def commands(self, actor: str) -> BotCommands:
         """Commands to the main fleet's bots in the name of ``actor``."""
-        return BotCommands(
-            self.stores.log,
-            BotDecider(built_in()),
-            fleet=MAIN_FLEET,
-            market=self.terms,
-            fees=FEES,
-            now=SystemClock().now,
-            actor=actor,
-        )
+        return main_commands(self.stores, self.settings, actor=actor)
+
+
+def main_commands(stores: Stores, settings: Settings, *, actor: str) -> BotCommands:
+    """Commands to the main fleet's bots, over these stores, in the name of ``actor``."""
+    return BotCommands(
+        stores.log,
+        BotDecider(built_in()),
+        fleet=MAIN_FLEET,
+        market=LiveTerms(synthetic_market(settings), stores.candles, MARKET_BEGINS_AT),
+        fees=FEES,
+        now=SystemClock().now,
+        actor=actor,
+    )
 
 
 @asynccontextmanager

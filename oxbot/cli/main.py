@@ -16,6 +16,7 @@ from oxbot.cli import database as database_commands
 from oxbot.cli import market as market_commands
 from oxbot.cli.demo import Demo, DemoOptions
 from oxbot.cli.inputs import (
+    InvalidInput,
     parse_amount,
     parse_kills,
     parse_moment,
@@ -25,10 +26,13 @@ from oxbot.cli.inputs import (
 )
 from oxbot.cli.progress import DemoProgress
 from oxbot.cli.replay import replay
+from oxbot.cli.up import run_up
 from oxbot.config import load_settings
 from oxbot.logs import configure_logs
 
 T = TypeVar("T")
+
+INTERRUPTED = 130
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -88,9 +92,22 @@ def demo(
     configure_logs(settings.log_level)
     progress = DemoProgress(as_json=as_json)
     try:
-        run(Demo(options, settings, progress).run(None))
+        run(Demo(options, settings, progress).run(then_serve=not stop))
     finally:
         progress.close()
+
+
+@app.command()
+def up(
+    speed: Annotated[str, typer.Option(help="How many times as fast as the clock market time passes.")] = "1x",
+) -> None:
+    """Run the main fleet on the synthetic market, and serve the API, until interrupted."""
+    factor = parse_speed(speed)
+    if factor is None:
+        raise InvalidInput("--speed of oxbot up must be a factor such as 60x: its market has no end")
+    settings = load_settings(os.environ)
+    configure_logs(settings.log_level)
+    run(run_up(settings, speed=factor))
 
 
 def run(work: Coroutine[None, None, T]) -> T:
@@ -105,6 +122,8 @@ def main() -> None:
     """Run the command line: status 2 and one line on standard error for whatever was asked or found wrong."""
     try:
         app(standalone_mode=True)
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
     except OxbotError as error:
         sys.stderr.write(f"oxbot: {error}\n")
         raise SystemExit(2) from None

@@ -45,6 +45,10 @@ class DemoProgress:
         """Say something that the person should know."""
         self._console.print(f"[yellow]oxbot:[/yellow] {text}", highlight=False)
 
+    def announce(self, text: str) -> None:
+        """Say what the person needs to go on."""
+        self._console.print(f"[bold]oxbot:[/bold] {text}", highlight=False, soft_wrap=True)
+
     def moved(self, progress: "FleetProgress", head: int) -> None:
         """Show where the fleet is."""
         if self._range is None or progress.market.slowest is None:

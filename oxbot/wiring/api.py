@@ -1,0 +1,83 @@
+"""A process that serves the API: views, commands, accounts and readiness over one pool."""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import uvicorn
+
+from events.errors import OxbotError
+from oxbot.adapters.argon2_passwords import Argon2Passwords
+from oxbot.adapters.postgres_accounts import PostgresCredentials
+from oxbot.adapters.postgres_readiness import PostgresReadiness
+from oxbot.adapters.signing_key import load_or_create
+from oxbot.api.app import create_app
+from oxbot.api.services import Services
+from oxbot.api.sign_in_limit import SignInLimit
+from oxbot.api.tokens import Tokens
+from oxbot.app.accounts import Accounts
+from oxbot.app.bots import BotCommands
+from oxbot.app.clock import SystemClock
+from oxbot.app.equity import EquityReader, MarketTime
+from oxbot.wiring.stores import Database, Stores, open_stores
+
+CONNECTIONS = 4
+
+
+class CannotListen(OxbotError):
+    """The address is taken, or not one of this machine."""
+
+
+class ApiPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the API listens and what it serves; ``announce`` is told the address, and the first password, once."""
+
+    host: str
+    port: int
+    home: Path
+    database: Database
+    commands: Callable[[Stores], BotCommands]
+    market_time: MarketTime
+    announce: Callable[[str], None]
+
+
+async def serve_api(plan: ApiPlan) -> None:
+    """Serve until the process is told to stop. Raises ``CannotListen``, or what opening the stores raises."""
+    tokens = Tokens(load_or_create(plan.home))
+    listener = _listen(plan.host, plan.port)
+    host, port = listener.getsockname()[:2]
+    plan.announce(f"the API listens on http://{host}:{port}")
+
+    def open_services() -> AbstractAsyncContextManager[Services]:
+        return _open_services(plan, tokens)
+
+    config = uvicorn.Config(create_app(open_services), log_level="warning", access_log=False, server_header=False)
+    with listener:
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+@asynccontextmanager
+async def _open_services(plan: ApiPlan, tokens: Tokens) -> AsyncIterator[Services]:
+    async with open_stores(plan.database, name="api", connections=CONNECTIONS) as stores:
+        passwords = Argon2Passwords()
+        accounts = Accounts(stores.log, PostgresCredentials(stores.pool), passwords, now=SystemClock().now)
+        password = await accounts.ensure_admin()
+        if password is not None:
+            plan.announce(f"sign in as admin with the password {password} (shown this once)")
+        yield Services(
+            views=stores.views,
+            bots=plan.commands(stores),
+            equity=EquityReader(stores.views, stores.candles, plan.market_time),
+            accounts=accounts,
+            tokens=tokens,
+            readiness=PostgresReadiness(stores.pool, stores.log, stores.views),
+            sign_in_limit=SignInLimit(),
+        )
