@@ -18,7 +18,7 @@ class SigningKeyUnusable(OxbotError):
 def load_or_create(home: Path) -> bytes:
     """The key in ``home``, made from 32 random bytes if there is none; the same for processes that ask at once.
 
-    Raises ``SigningKeyUnusable`` for a file that is not a plain file of mode 0600 with exactly 32 bytes.
+    Raises ``SigningKeyUnusable`` for a file that others can read or that does not hold exactly 32 bytes.
     """
     path = home / FILE_NAME
     try:

@@ -73,7 +73,10 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CredentialStore(Protocol):
-    """Credentials, outside the log so that they can be changed and destroyed. Every call may raise ``CredentialsUnavailable``."""
+    """Credentials, outside the log so that they can be changed and destroyed.
+
+    Every call may raise ``CredentialsUnavailable``.
+    """
 
     async def add(self, credential: Credential, *, at: datetime) -> None:
         """Store a new account's. Raises ``UsernameTaken``."""
@@ -191,9 +194,7 @@ class Accounts:
 
     async def _record(self, user_id: UserId, command: AccountCommand) -> None:
         known = self._folded.get(user_id)
-        folded = await handle(
-            self._log, self._decider, user_stream(user_id), command, at=self._now(), known=known
-        )
+        folded = await handle(self._log, self._decider, user_stream(user_id), command, at=self._now(), known=known)
         if len(self._folded) >= FOLDED_MAX:
             self._folded.clear()
         self._folded[user_id] = folded

@@ -93,22 +93,13 @@ class BotCommands:
     async def create(self, request: NewBot, *, bot_id: BotId | None = None) -> CommandResult:
         """Create a bot. Raises ``UnknownSymbol``, ``UnknownStrategy``, ``InvalidParameter`` or ``InvalidCommand``."""
         chosen = bot_id or BotId(uuid7().hex[-20:])
-        command = CreateBot(
+        command = creation(
+            request,
             bot_id=chosen,
             fleet=self._fleet,
-            name=request.name,
-            strategy=request.strategy,
-            parameters=dict(request.parameters),
-            market=MarketReference(
-                venue=self._market.venue,
-                timeframe=self._market.timeframe,
-                begins_at=await self._market.next_open(),
-                instruments=self._instruments(request.symbols),
-            ),
-            capital=request.capital,
-            quote=_quote(request.symbols),
+            market=self._market,
             fees=self._fees,
-            limits=request.limits,
+            begins_at=await self._market.next_open(),
         )
         return _result(chosen, await self._handle(chosen, command))
 
@@ -143,14 +134,38 @@ class BotCommands:
             metadata=self._metadata,
         )
 
-    def _instruments(self, symbols: Sequence[Symbol]) -> tuple[Instrument, ...]:
-        offered = {instrument.symbol: instrument for instrument in self._market.instruments}
-        for symbol in symbols:
-            if symbol not in offered:
-                raise UnknownSymbol(
-                    f"symbol {symbol!r} is not traded on {self._market.venue}; there is {', '.join(sorted(offered))}"
-                )
-        return tuple(offered[symbol] for symbol in sorted(symbols))
+
+def creation(
+    request: NewBot, *, bot_id: BotId, fleet: FleetName, market: MarketTerms, fees: FeeSchedule, begins_at: datetime
+) -> CreateBot:
+    """The command that creates the bot on that market. Raises ``UnknownSymbol``."""
+    return CreateBot(
+        bot_id=bot_id,
+        fleet=fleet,
+        name=request.name,
+        strategy=request.strategy,
+        parameters=dict(request.parameters),
+        market=MarketReference(
+            venue=market.venue,
+            timeframe=market.timeframe,
+            begins_at=begins_at,
+            instruments=_instruments(request.symbols, market),
+        ),
+        capital=request.capital,
+        quote=_quote(request.symbols),
+        fees=fees,
+        limits=request.limits,
+    )
+
+
+def _instruments(symbols: Sequence[Symbol], market: MarketTerms) -> tuple[Instrument, ...]:
+    offered = {instrument.symbol: instrument for instrument in market.instruments}
+    for symbol in symbols:
+        if symbol not in offered:
+            raise UnknownSymbol(
+                f"symbol {symbol!r} is not traded on {market.venue}; there is {', '.join(sorted(offered))}"
+            )
+    return tuple(offered[symbol] for symbol in sorted(symbols))
 
 
 def _result(bot_id: BotId, folded: Folded[BotState]) -> CommandResult:

@@ -1,0 +1,100 @@
+"""Reads what a request carries: its query and its JSON body, checked against a msgspec type."""
+
+import asyncio
+from decimal import Decimal
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from oxbot.api.problems import Problem
+
+BODY_BYTES_MAX = 64 * 1024
+BODY_SECONDS = 10.0
+DECIMAL_DIGITS_MAX = 40
+
+# So that nobody has us read a number of thousands of digits.
+_LENGTH_DIGITS_MAX = 9
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query or body of an operation that takes none."""
+
+
+def read_query(request: Request, kind: type[StructT]) -> StructT:
+    """The query string as ``kind``. ``Problem`` 400 names a parameter that is unknown, repeated or wrong."""
+    given = request.query_params.multi_items()
+    query = dict(given)
+    if len(query) != len(given):
+        raise Problem(400, "a query parameter is given more than once")
+    try:
+        return msgspec.convert(query, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Problem(400, f"query: {error}") from error
+
+
+async def read_body(request: Request, kind: type[StructT], *, required: bool) -> StructT:
+    """The JSON body as ``kind``; where none is required, none is ``kind()``.
+
+    ``Problem`` 413, 408 or 415 for one that is too long, too slow or of another type; 400 for what is no JSON; 422 that
+    names the field that is wrong.
+    """
+    content = await _content(request)
+    if not content and not required:
+        return kind()
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem(415, "the body must be application/json")
+    try:
+        body = msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        raise Problem(422, f"body: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, "the body is not valid JSON") from error
+    _check_decimals(body, "$")
+    return body
+
+
+def check_length(request: Request) -> None:
+    """``Problem`` 413 for a request that announces more than ``BODY_BYTES_MAX``."""
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal() or len(announced) > _LENGTH_DIGITS_MAX or int(announced) > BODY_BYTES_MAX:
+        raise Problem(413, f"a body has at most {BODY_BYTES_MAX} bytes")
+
+
+def answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A response with the value as JSON."""
+    return Response(msgspec.json.encode(value), status, headers, "application/json")
+
+
+async def _content(request: Request) -> bytes:
+    content = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > BODY_BYTES_MAX:
+                    raise Problem(413, f"a body has at most {BODY_BYTES_MAX} bytes")
+    except TimeoutError as error:
+        raise Problem(408, f"the body did not arrive within {BODY_SECONDS:.0f} s") from error
+    except ClientDisconnect as error:
+        raise Problem(400, "the body ended early") from error
+    return bytes(content)
+
+
+def _check_decimals(body: msgspec.Struct, path: str) -> None:
+    """Refuse NaN, infinities, and numbers that are small to write down and huge to compute with."""
+    for name in body.__struct_fields__:
+        value = getattr(body, name)
+        if isinstance(value, msgspec.Struct):
+            _check_decimals(value, f"{path}.{name}")
+        elif isinstance(value, Decimal) and not _is_plain(value):
+            raise Problem(422, f"body: Expected a number of at most {DECIMAL_DIGITS_MAX} digits - at `{path}.{name}`")
+
+
+def _is_plain(number: Decimal) -> bool:
+    _, digits, exponent = number.as_tuple()
+    return isinstance(exponent, int) and len(digits) + abs(exponent) <= DECIMAL_DIGITS_MAX

@@ -1,0 +1,148 @@
+"""Bots: listing, creating, starting, pausing, stopping."""
+
+from typing import Annotated
+
+import msgspec
+from starlette.responses import Response
+
+from oxbot.api.bodies import Nothing, answer
+from oxbot.api.operations import PREFIX, Call, Operation, operation
+from oxbot.api.paging import Page, PageQuery, page, read_cursor
+from oxbot.app.bots import CommandResult, NewBot, UnknownBot
+from oxbot.views.rows import BotRow
+
+_ReasonText = Annotated[
+    str,
+    msgspec.Meta(max_length=200, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])", description="Why, for the record."),
+]
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why somebody pauses or stops a bot."""
+
+    reason: _ReasonText = ""
+
+
+class BotStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a bot stands after a command; ``version`` counts the events of its stream."""
+
+    bot_id: str
+    version: int
+    status: str
+
+
+async def list_bots(call: Call[PageQuery, Nothing]) -> Response:
+    """A page of all bots, in order of id."""
+    after = read_cursor("bots", call.query.cursor)
+    rows = await call.services.views.across("bots", after_bot=after, limit=call.query.limit + 1)
+    return page([(row.bot_id, row.body) for row in rows], limit=call.query.limit, listing="bots")
+
+
+async def create_bot(call: Call[Nothing, NewBot]) -> Response:
+    """A new bot; it trades once it is started."""
+    result = await call.services.bots.create(call.body)
+    return answer(_standing(result), 201, {"Location": f"{PREFIX}/bots/{result.bot_id}"})
+
+
+async def show_bot(call: Call[Nothing, Nothing]) -> Response:
+    """One bot."""
+    body = await call.services.views.row("bots", call.bot_id)
+    if body is None:
+        raise UnknownBot(f"there is no bot {call.bot_id}")
+    return Response(body, media_type="application/json")
+
+
+async def start_bot(call: Call[Nothing, Nothing]) -> Response:
+    """Let a bot trade."""
+    return answer(_standing(await call.services.bots.start(call.bot_id)))
+
+
+async def pause_bot(call: Call[Nothing, Reason]) -> Response:
+    """No new entries."""
+    return answer(_standing(await call.services.bots.pause(call.bot_id, call.body.reason)))
+
+
+async def stop_bot(call: Call[Nothing, Reason]) -> Response:
+    """Close everything and end."""
+    return answer(_standing(await call.services.bots.stop(call.bot_id, call.body.reason)))
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    operation(
+        list_bots,
+        name="list_bots",
+        method="GET",
+        path=f"{PREFIX}/bots",
+        least="viewer",
+        summary="All bots, in order of id.",
+        query=PageQuery,
+        body=Nothing,
+        answer=Page[BotRow],
+    ),
+    operation(
+        create_bot,
+        name="create_bot",
+        method="POST",
+        path=f"{PREFIX}/bots",
+        least="trader",
+        summary="Create a bot. It trades once it is started, and is listed once it is projected.",
+        query=Nothing,
+        body=NewBot,
+        answer=BotStanding,
+        status=201,
+        problems=(409, 503),
+    ),
+    operation(
+        show_bot,
+        name="show_bot",
+        method="GET",
+        path=f"{PREFIX}/bots/{{bot_id}}",
+        least="viewer",
+        summary="A bot and how it is set up.",
+        query=Nothing,
+        body=Nothing,
+        answer=BotRow,
+    ),
+    operation(
+        start_bot,
+        name="start_bot",
+        method="POST",
+        path=f"{PREFIX}/bots/{{bot_id}}/start",
+        least="trader",
+        summary="Let the bot trade; also ends a pause.",
+        query=Nothing,
+        body=Nothing,
+        answer=BotStanding,
+        problems=(409, 503),
+    ),
+    operation(
+        pause_bot,
+        name="pause_bot",
+        method="POST",
+        path=f"{PREFIX}/bots/{{bot_id}}/pause",
+        least="trader",
+        summary="No new entries; exits go on.",
+        query=Nothing,
+        body=Reason,
+        body_required=False,
+        answer=BotStanding,
+        problems=(409, 503),
+    ),
+    operation(
+        stop_bot,
+        name="stop_bot",
+        method="POST",
+        path=f"{PREFIX}/bots/{{bot_id}}/stop",
+        least="trader",
+        summary="Close everything at the next open and end, for good.",
+        query=Nothing,
+        body=Reason,
+        body_required=False,
+        answer=BotStanding,
+        problems=(409, 503),
+    ),
+)
+
+
+def _standing(result: CommandResult) -> BotStanding:
+    return BotStanding(bot_id=result.bot_id, version=result.version, status=result.status)

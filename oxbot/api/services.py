@@ -1,0 +1,23 @@
+"""What the routes are given to work with; whoever starts the API builds it and closes it."""
+
+from typing import NamedTuple
+
+from oxbot.api.sign_in_limit import SignInLimit
+from oxbot.api.tokens import Tokens
+from oxbot.app.accounts import Accounts
+from oxbot.app.bots import BotCommands
+from oxbot.app.equity import EquityReader
+from oxbot.app.readiness import Readiness
+from oxbot.app.views import ViewReader
+
+
+class Services(NamedTuple):
+    """Everything that a request can reach."""
+
+    views: ViewReader
+    bots: BotCommands
+    equity: EquityReader
+    accounts: Accounts
+    tokens: Tokens
+    readiness: Readiness
+    sign_in_limit: SignInLimit

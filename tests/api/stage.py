@@ -1,0 +1,166 @@
+"""The whole API over stores of the test's choice: real use cases, a real projector, a client for each role."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import httpx
+import msgspec
+from starlette.applications import Starlette
+
+from events.codec import Codec
+from events.identifiers import BotId, FleetName, Symbol, VenueName
+from events.log import EventLog
+from events.memory import MemoryEventLog
+from events.user import Role
+from events.values import FeeSchedule, Instrument
+from oxbot.adapters.argon2_passwords import Argon2Passwords
+from oxbot.adapters.memory_accounts import MemoryCredentials
+from oxbot.adapters.memory_candles import MemoryCandleStore
+from oxbot.adapters.memory_views import MemoryViews
+from oxbot.api.app import create_app
+from oxbot.api.services import Services
+from oxbot.api.sign_in_limit import SignInLimit
+from oxbot.api.tokens import SignedIn, Tokens
+from oxbot.app.accounts import Accounts, CredentialStore
+from oxbot.app.bots import BotCommands
+from oxbot.app.equity import EquityReader
+from oxbot.app.projection import ProjectionRunner, row_change
+from oxbot.app.readiness import Check
+from oxbot.core.account import UserId
+from oxbot.core.bot import BotDecider
+from oxbot.core.strategies import built_in
+from oxbot.views.rows import Row
+
+BTC = Symbol("BTC/USDT")
+ETH = Symbol("ETH/USDT")
+VENUE = VenueName("test")
+START = datetime(2024, 1, 1, tzinfo=UTC)
+STEP = timedelta(minutes=5)
+KEY = bytes(range(32))
+BOT = BotId("bot-1")
+
+Json = dict[str, object]
+
+
+class QuietMarket:
+    """A market of two symbols whose next candle opens at ``START``."""
+
+    venue = VENUE
+    timeframe = "5m"
+    instruments = tuple(Instrument(symbol=symbol, tick=Decimal("0.01"), lot=Decimal("0.001")) for symbol in (BTC, ETH))
+
+    async def next_open(self) -> datetime:
+        """Always the same."""
+        return START
+
+
+class FirstDay:
+    """``MarketTime`` of a market that is a day old."""
+
+    async def closed_before(self, venue: str) -> datetime:
+        """The same for every venue."""
+        assert venue == VENUE
+        return START + timedelta(days=1)
+
+
+class GivenReadiness:
+    """``Readiness`` with the outcomes that a test gives it."""
+
+    def __init__(self) -> None:
+        self.checks = [Check("database", ok=True, detail="answers")]
+
+    async def check(self) -> Sequence[Check]:
+        """The given outcomes."""
+        return self.checks
+
+
+class Stage:
+    """The application with everything behind it, in memory unless another store is given."""
+
+    def __init__(self, *, log: EventLog | None = None, credentials: CredentialStore | None = None) -> None:
+        self.log = log or MemoryEventLog(Codec())
+        self.views = MemoryViews()
+        self.candles = MemoryCandleStore()
+        self.readiness = GivenReadiness()
+        self.tokens = Tokens(KEY)
+        self.projection = ProjectionRunner(self.log, self.views)
+        self.accounts = Accounts(self.log, credentials or MemoryCredentials(), Argon2Passwords(), now=now)
+        self.closed = False
+        self.app: Starlette = create_app(self.open_services)
+
+    @asynccontextmanager
+    async def open_services(self) -> AsyncIterator[Services]:
+        """What the application's lifespan opens and closes."""
+        yield Services(
+            views=self.views,
+            bots=BotCommands(
+                self.log,
+                BotDecider(built_in()),
+                fleet=FleetName("test"),
+                market=QuietMarket(),
+                fees=FeeSchedule(maker=Decimal("0.001"), taker=Decimal("0.001")),
+                now=now,
+                actor="api",
+            ),
+            equity=EquityReader(self.views, self.candles, FirstDay()),
+            accounts=self.accounts,
+            tokens=self.tokens,
+            readiness=self.readiness,
+            sign_in_limit=SignInLimit(),
+        )
+        self.closed = True
+
+    def client(self, role: Role | None = None, *, token: str | None = None) -> httpx.AsyncClient:
+        """A client that is signed in as somebody of that role, or a stranger."""
+        if role is not None:
+            token = self.tokens.issue(SignedIn(UserId(f"a-{role}"), role), at=now())
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False, client=("192.0.2.1", 4000))
+        return httpx.AsyncClient(transport=transport, base_url="http://oxbot.test", headers=headers)
+
+    async def project(self) -> None:
+        """Bring the views up to the log."""
+        while await self.projection.step():
+            pass
+
+    async def store(self, *rows: Row) -> None:
+        """Put rows into the views as a projector would."""
+        position = await self.views.checkpoint()
+        changes = [row_change(row) for row in rows]
+        await self.views.commit(changes, {}, after=position, position=position)
+
+
+@asynccontextmanager
+async def running(stage: Stage) -> AsyncIterator[Stage]:
+    """The stage with its application started, ended afterwards."""
+    async with stage.app.router.lifespan_context(stage.app):
+        yield stage
+
+
+def now() -> datetime:
+    """The machine's time: tokens are verified against it."""
+    return datetime.now(UTC)
+
+
+def json(response: httpx.Response) -> Json:
+    """The response's body, an object."""
+    return msgspec.json.decode(response.content, type=Json)
+
+
+def items(response: httpx.Response) -> list[Json]:
+    """The items of a page."""
+    return msgspec.convert(json(response)["items"], list[Json])
+
+
+def problem(response: httpx.Response, status: int, kind: str) -> str:
+    """The detail of a response that must be a problem of this status and kind, complete in every field."""
+    body = json(response)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert set(body) == {"type", "title", "status", "detail", "instance", "request_id"}
+    assert body["type"] == f"urn:oxbot:problem:{kind}"
+    assert body["status"] == status
+    assert body["request_id"] == response.headers["x-request-id"]
+    return str(body["detail"])

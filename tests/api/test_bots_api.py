@@ -1,0 +1,155 @@
+"""Bots over HTTP: commands that append facts, and the rows that come of them."""
+
+from decimal import Decimal
+
+import pytest
+
+from events.identifiers import BotId, bot_stream
+from oxbot.core.candles import Candle, Series
+from tests.api.stage import BTC, START, STEP, VENUE, Json, Stage, items, json, problem
+
+pytestmark = pytest.mark.anyio
+
+BOTS = "/api/v1/bots"
+NEW: Json = {"name": "first", "symbols": ["BTC/USDT"], "capital": "5000"}
+
+
+def candle(number: int) -> Candle:
+    """A candle at one price."""
+    price = Decimal(100 + number)
+    return Candle(START + number * STEP, price, price, price, price, Decimal(1))
+
+
+async def created(stage: Stage) -> str:
+    """The path of a new bot that is in the views."""
+    async with stage.client("trader") as client:
+        response = await client.post(BOTS, json=NEW)
+    assert response.status_code == 201, response.text
+    await stage.project()
+    return response.headers["location"]
+
+
+async def test_a_created_bot_is_found_where_the_answer_says(stage: Stage) -> None:
+    path = await created(stage)
+    async with stage.client("viewer") as client:
+        bot = json(await client.get(path))
+        listed = items(await client.get(BOTS))
+        portfolio = json(await client.get(f"{path}/portfolio"))
+        portfolios = items(await client.get("/api/v1/portfolios"))
+
+    assert (bot["name"], bot["status"], bot["strategy"], bot["symbols"]) == ("first", "created", "ema_cross", [BTC])
+    assert path == f"{BOTS}/{bot['bot_id']}"
+    assert listed == [bot]
+    assert portfolio["cash"] == "5000"
+    assert portfolios == [portfolio]
+
+
+async def test_a_bot_is_started_paused_and_stopped(stage: Stage) -> None:
+    path = await created(stage)
+    bot_id = BotId(path.rpartition("/")[2])
+    answers = []
+    async with stage.client("trader") as client:
+        for command, body in (("start", None), ("pause", {"reason": "lunch"}), ("start", None), ("stop", None)):
+            response = await client.post(f"{path}/{command}", json=body)
+            answers.append((response.status_code, json(response)["status"], json(response)["version"]))
+        refused = await client.post(f"{path}/start")
+
+    assert answers == [(200, "running", 3), (200, "paused", 4), (200, "running", 5), (200, "stopped", 6)]
+    assert "stopped for good" in problem(refused, 409, "command-refused")
+    facts = [event.fact for event in await stage.log.read_stream(bot_stream(bot_id))]
+    assert "lunch" in repr(facts)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "named"),
+    [
+        ({"strategy": "magic"}, "unknown-strategy", "magic"),
+        ({"parameters": {"fast": "900"}}, "invalid-parameter", "fast"),
+        ({"parameters": {"quick": "1"}}, "invalid-parameter", "quick"),
+        ({"symbols": ["DOGE/USDT"]}, "unknown-symbol", "DOGE/USDT"),
+        ({"symbols": ["BTC/USDT", "BTC/USDT"]}, "invalid-command", "symbols"),
+        ({"symbols": []}, "unknown-symbol", "symbols"),
+        ({"name": "<script>"}, "invalid-command", "name"),
+        ({"capital": "-1"}, "invalid-command", "capital"),
+        ({"capital": "NaN"}, "unprocessable-content", "`$.capital`"),
+        ({"capital": "1E+999999999"}, "unprocessable-content", "`$.capital`"),
+        ({"capital": "1E-999999999"}, "unprocessable-content", "`$.capital`"),
+        ({"capital": "a lot"}, "unprocessable-content", "`$.capital`"),
+        ({"limits": {"exposure_fraction_max": "1E+99"}}, "unprocessable-content", "`$.limits.exposure_fraction_max`"),
+        ({"limits": {"positions_max": 0}}, "invalid-limits", "positions_max"),
+        ({"parameters": {"size_fraction": "0.9"}}, "invalid-command", "position_fraction_max"),
+        ({"leverage": 10}, "unprocessable-content", "`leverage`"),
+        ({"name": 7}, "unprocessable-content", "`$.name`"),
+    ],
+)
+async def test_a_bot_that_cannot_be_is_refused_by_name_and_nothing_is_recorded(
+    stage: Stage, change: Json, kind: str, named: str
+) -> None:
+    async with stage.client("trader") as client:
+        response = await client.post(BOTS, json=NEW | change)
+
+    assert named in problem(response, 422, kind)
+    assert await stage.log.head() == 0
+
+
+@pytest.mark.parametrize("command", ["start", "pause", "stop"])
+@pytest.mark.parametrize("bot_id", ["nobody", "a%00b", "A", "..%2f..", "x" * 65, "%F0%9F%A4%96", "' or 1=1"])
+async def test_a_command_to_no_bot_is_404(stage: Stage, command: str, bot_id: str) -> None:
+    async with stage.client("trader") as client:
+        response = await client.post(f"{BOTS}/{bot_id}/{command}")
+
+    assert response.status_code == 404
+    assert await stage.log.head() == 0
+
+
+@pytest.mark.parametrize("rest", ["", "/portfolio", "/positions", "/orders", "/trades", "/decisions", "/equity"])
+@pytest.mark.parametrize("bot_id", ["nobody", "a%00b", "A", "x" * 65])
+async def test_reading_of_no_bot_is_404(stage: Stage, rest: str, bot_id: str) -> None:
+    async with stage.client("viewer") as client:
+        assert problem(await client.get(f"{BOTS}/{bot_id}{rest}"), 404, "unknown-bot")
+
+
+@pytest.mark.parametrize("reason", ["x" * 201, "line\nbreak", "end\n", "nul\x00", "\x7f"])
+async def test_a_reason_that_is_no_line_of_text_is_refused(stage: Stage, reason: str) -> None:
+    path = await created(stage)
+    async with stage.client("trader") as client:
+        response = await client.post(f"{path}/stop", json={"reason": reason})
+
+    assert "`$.reason`" in problem(response, 422, "unprocessable-content")
+
+
+async def test_the_equity_curve_marks_what_the_bot_holds_in_the_range_that_is_asked_for(stage: Stage) -> None:
+    path = await created(stage)
+    candles = [candle(number) for number in range(10)]
+    await stage.candles.add([(Series(VENUE, BTC, "5m"), candles)])
+    async with stage.client("viewer") as client:
+        everything = items(await client.get(f"{path}/equity"))
+        window = {"from": "2024-01-01T00:10:00Z", "to": "2024-01-01T02:20:00+02:00"}
+        some = items(await client.get(f"{path}/equity", params=window))
+        few = items(await client.get(f"{path}/equity", params={"points": "2"}))
+
+    assert len(everything) == 10
+    assert everything[0] == {"at": "2024-01-01T00:00:00Z", "cash": "5000", "equity": "5000"}
+    assert [point["at"] for point in some] == ["2024-01-01T00:10:00Z", "2024-01-01T00:15:00Z"]
+    assert len(few) == 2
+    assert few[-1] == everything[-1]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("from=yesterday", "`$.from`"),
+        ("from=2024-01-01T00:00:00", "`$.from`"),
+        ("from=2024-01-01T00:00:00+00:00", "`$.from`"),
+        ("from=0001-01-01T00:00:00%2B23:59", "`from`"),
+        ("to=9999-12-31T23:59:59-23:59", "`to`"),
+        ("from=2024-01-02T00:00:00Z&to=2024-01-01T00:00:00Z", "`from` must be before `to`"),
+        ("points=1", "`$.points`"),
+        ("points=5001", "`$.points`"),
+        ("till=2024-01-01T00:00:00Z", "`till`"),
+    ],
+)
+async def test_a_range_that_cannot_be_is_refused_by_name(stage: Stage, query: str, named: str) -> None:
+    path = await created(stage)
+    async with stage.client("viewer") as client:
+        assert named in problem(await client.get(f"{path}/equity?{query}"), 400, "bad-request")

@@ -1,0 +1,56 @@
+"""Readiness of a process over a real database."""
+
+import asyncpg
+import pytest
+
+from events.codec import Codec
+from events.envelope import NewEvent
+from events.identifiers import StreamId, new_event_id
+from events.postgres import PostgresEventLog
+from events.user import SignInFailed
+from oxbot.adapters.database import open_pool
+from oxbot.adapters.postgres_readiness import PostgresReadiness
+from oxbot.adapters.postgres_views import PostgresViews
+from tests.api.stage import now
+
+pytestmark = pytest.mark.anyio
+
+
+def readiness(pool: asyncpg.Pool, lag_events_max: int = 10) -> PostgresReadiness:
+    """The checks over this pool."""
+    log = PostgresEventLog(pool, Codec(), deadline_seconds=0.5)
+    return PostgresReadiness(pool, log, PostgresViews(pool), lag_events_max=lag_events_max)
+
+
+async def outcomes(pool: asyncpg.Pool, lag_events_max: int = 10) -> dict[str, bool]:
+    """Each check and whether it is fine."""
+    return {check.name: check.ok for check in await readiness(pool, lag_events_max).check()}
+
+
+async def test_a_migrated_database_with_views_that_keep_up_is_ready(pool: asyncpg.Pool) -> None:
+    assert await outcomes(pool) == {"database": True, "schema": True, "projection": True}
+
+
+async def test_views_that_lag_are_not_ready(pool: asyncpg.Pool) -> None:
+    events = [NewEvent(event_id=new_event_id(), occurred_at=now(), fact=SignInFailed()) for _ in range(3)]
+    await PostgresEventLog(pool, Codec()).append(StreamId("user-1"), events, expected=0)
+
+    assert (await outcomes(pool, lag_events_max=2))["projection"] is False
+    assert (await outcomes(pool, lag_events_max=3))["projection"] is True
+
+
+async def test_an_unmigrated_database_is_not_ready(empty_database: str) -> None:
+    pool = await open_pool(empty_database, size=3, application_name="tests")
+    try:
+        found = await outcomes(pool)
+    finally:
+        await pool.close()
+
+    assert (found["database"], found["schema"]) == (True, False)
+    assert found["projection"] is False
+
+
+async def test_a_database_that_is_gone_is_not_ready(pool: asyncpg.Pool) -> None:
+    await pool.close()
+
+    assert set((await outcomes(pool)).values()) == {False}

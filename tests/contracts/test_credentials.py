@@ -1,0 +1,74 @@
+"""What every store of credentials promises, held against the one in memory and the one in Postgres."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from events.user import Role
+from oxbot.adapters.memory_accounts import MemoryCredentials
+from oxbot.adapters.postgres_accounts import PostgresCredentials
+from oxbot.app.accounts import Credential, CredentialStore, UsernameTaken
+from oxbot.core.account import UserId
+
+pytestmark = pytest.mark.anyio
+
+AT = datetime(2024, 1, 1, tzinfo=UTC)
+HASH, OTHER_HASH = "$argon2id$x", "$argon2id$y"
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def store(request: pytest.FixtureRequest) -> CredentialStore:
+    """Each implementation in turn, empty."""
+    if request.param == "memory":
+        return MemoryCredentials()
+    return PostgresCredentials(request.getfixturevalue("pool"))
+
+
+def credential(number: int, role: Role = "viewer") -> Credential:
+    """A credential of an account of its own."""
+    return Credential(user_id=UserId(f"u-{number}"), username=f"user{number}", role=role, password_hash=HASH)
+
+
+async def test_what_was_added_is_found_by_name_and_by_id(store: CredentialStore) -> None:
+    await store.add(credential(1), at=AT)
+    await store.add(credential(2, "admin"), at=AT)
+
+    assert await store.named("user2") == await store.of(UserId("u-2")) == credential(2, "admin")
+
+
+async def test_what_was_not_added_is_not_found(store: CredentialStore) -> None:
+    assert await store.named("user1") is None
+    assert await store.of(UserId("u-1")) is None
+
+
+async def test_a_name_is_added_once(store: CredentialStore) -> None:
+    await store.add(credential(1), at=AT)
+
+    with pytest.raises(UsernameTaken, match="user1"):
+        await store.add(msgspec.structs.replace(credential(1), user_id=UserId("u-9")), at=AT)
+    assert await store.of(UserId("u-9")) is None
+
+
+async def test_only_the_first_is_added_as_the_first(store: CredentialStore) -> None:
+    added = await asyncio.gather(*(store.add_first(credential(number), at=AT) for number in range(8)))
+
+    assert sorted(added) == [False] * 7 + [True]
+    assert await store.named(f"user{added.index(True)}") is not None
+    assert await store.named(f"user{added.index(False)}") is None
+
+
+async def test_a_changed_hash_is_found_and_nothing_else_changes(store: CredentialStore) -> None:
+    await store.add(credential(1), at=AT)
+    await store.add(credential(2), at=AT)
+    await store.change_hash(UserId("u-1"), OTHER_HASH, at=AT)
+    await store.change_hash(UserId("u-3"), OTHER_HASH, at=AT)
+
+    assert await store.named("user1") == msgspec.structs.replace(credential(1), password_hash=OTHER_HASH)
+    assert await store.named("user2") == credential(2)
+    assert await store.of(UserId("u-3")) is None
+
+
+def test_a_credential_does_not_show_its_hash() -> None:
+    assert "argon2" not in repr(credential(1)) + str(credential(1))

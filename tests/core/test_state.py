@@ -1,0 +1,270 @@
+"""Whatever the market does and people say, a bot's facts fold, balance and replay."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import given as forall
+from hypothesis import strategies as st
+
+from events.bot import (
+    BotFact,
+    BotStarted,
+    BotStopped,
+    CapitalDeposited,
+    CapitalWithdrawn,
+    DecisionMade,
+    OrderAccepted,
+    OrderDenied,
+    OrderFilled,
+    OrderRequested,
+)
+from events.codec import Codec
+from events.identifiers import OrderId, Symbol
+from oxbot.core.bot import BotCommand
+from oxbot.core.candles import Frame
+from oxbot.core.money import ZERO, exact
+from oxbot.core.state import INITIAL, BotState, BrokenStream, evolve, fold
+from tests.core.market_strategies import bots, frames, scripts
+from tests.core.scenario import BTC, ETH, Life, bought, filled, given, instrument, moment, order_id, running
+
+CODEC = Codec()
+DECODER = msgspec.msgpack.Decoder(BotFact)
+LIVES = st.tuples(bots(), scripts())
+Script = tuple[list[BotFact], list[Frame | BotCommand]]
+some = settings(max_examples=100)
+
+
+def live(facts: Sequence[BotFact], script: Iterable[Frame | BotCommand]) -> Life:
+    life = Life(facts)
+    for step in script:
+        if isinstance(step, Frame):
+            life.see(step)
+        else:
+            life.order(step)
+    return life
+
+
+def encoded(state: BotState) -> bytes:
+    return msgspec.json.encode(state)
+
+
+def stored(fact: BotFact) -> BotFact:
+    """The fact after a way through the log."""
+    _, _, payload = CODEC.encode(fact)
+    decoded: BotFact = DECODER.decode(payload)
+    return decoded
+
+
+@some
+@forall(script=LIVES)
+def test_the_books_balance_after_every_fact(script: Script) -> None:
+    for state in live(*script).states:
+        with exact():
+            assert state.ledger.imbalance() == 0
+
+
+@some
+@forall(script=LIVES)
+def test_neither_cash_nor_free_cash_is_ever_below_zero(script: Script) -> None:
+    for state in live(*script).states:
+        with exact():
+            assert state.ledger.cash >= 0
+            assert state.ledger.cash - state.reserved >= 0
+
+
+@some
+@forall(script=LIVES)
+def test_every_prefix_folds_to_what_the_bot_was_byte_for_byte(script: Script) -> None:
+    """From facts that went through the codec, as after any crash."""
+    life = live(*script)
+    state = INITIAL
+    for fact, lived in zip(life.facts, life.states[1:], strict=True):
+        state = evolve(state, stored(fact))
+        assert encoded(state) == encoded(lived)
+    assert encoded(fold([stored(fact) for fact in life.facts])) == encoded(life.state)
+
+
+@some
+@forall(script=LIVES)
+def test_no_more_is_filled_than_was_ordered(script: Script) -> None:
+    ordered: dict[OrderId, OrderRequested] = {}
+    traded: dict[OrderId, tuple[Decimal, Decimal]] = {}
+    with exact():
+        for fact in live(*script).facts:
+            if isinstance(fact, OrderRequested):
+                ordered[fact.order_id] = fact
+            if isinstance(fact, OrderFilled):
+                quantity, notional = traded.get(fact.order_id, (ZERO, ZERO))
+                traded[fact.order_id] = (quantity + fact.quantity, notional + fact.quantity * fact.price)
+    for order, (quantity, notional) in traded.items():
+        assert quantity <= (ordered[order].quantity or quantity)
+        assert notional <= (ordered[order].notional or notional)
+
+
+@some
+@forall(script=LIVES)
+def test_the_results_of_round_trips_are_the_change_in_cash_when_flat(script: Script) -> None:
+    """Counted from the fills alone, to the last unit, at every moment at which the bot is flat."""
+    life = live(*script)
+    sides: dict[OrderId, str] = {}
+    net = flow = ZERO
+    with exact():
+        for fact, state in zip(life.facts, life.states[1:], strict=True):
+            if isinstance(fact, CapitalDeposited):
+                flow += fact.amount
+            elif isinstance(fact, CapitalWithdrawn):
+                flow -= fact.amount
+            elif isinstance(fact, OrderRequested):
+                sides[fact.order_id] = fact.side
+            elif isinstance(fact, OrderFilled):
+                notional = fact.quantity * fact.price
+                net += (notional if sides[fact.order_id] == "sell" else -notional) - fact.fee
+            if not state.ledger.positions:
+                assert state.ledger.cash - flow == net == state.ledger.realised
+
+
+@some
+@forall(facts=bots(), market=frames(), data=st.data())
+def test_later_candles_change_no_earlier_fact(facts: list[BotFact], market: list[Frame], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(market)))
+    short, long = live(facts, market[:cut]), live(facts, market)
+    assert long.facts[: len(short.facts)] == short.facts
+    later = long.states[len(short.states) :]
+    assert all(state.cursor is not None and state.cursor >= market[cut].open_time for state in later)
+
+
+@some
+@forall(script=LIVES)
+def test_no_entry_is_decided_in_the_candle_in_which_its_position_closed(script: Script) -> None:
+    life = live(*script)
+    closed: set[tuple[Symbol, object]] = set()
+    for fact, before, after in zip(life.facts, life.states, life.states[1:], strict=False):
+        if isinstance(fact, OrderFilled):
+            gone = set(before.ledger.positions) - set(after.ledger.positions)
+            closed |= {(symbol, fact.at) for symbol in gone}
+        if isinstance(fact, DecisionMade) and fact.intent == "enter_long":
+            assert (fact.symbol, fact.at) not in closed
+
+
+@some
+@forall(script=LIVES)
+def test_entries_are_decided_only_while_running_and_within_the_number_of_positions(script: Script) -> None:
+    life = live(*script)
+    for fact, before, after in zip(life.facts, life.states, life.states[1:], strict=False):
+        if isinstance(fact, DecisionMade) and fact.intent == "enter_long":
+            assert before.status == "running"
+        if after.exists:
+            buying = {order.symbol for order in after.orders.values() if order.side == "buy"}
+            assert len(buying | set(after.ledger.positions)) <= after.configuration.limits.positions_max
+
+
+@some
+@forall(script=LIVES)
+def test_the_cursor_never_goes_back(script: Script) -> None:
+    cursors = [state.cursor for state in live(*script).states if state.cursor is not None]
+    assert cursors == sorted(cursors)
+
+
+@some
+@forall(script=LIVES, data=st.data())
+def test_a_bot_that_recovers_from_its_facts_goes_on_as_if_it_had_lived(script: Script, data: st.DataObject) -> None:
+    """Forgotten after any step and folded again, it ends in the same bytes."""
+    facts, steps = script
+    cut = data.draw(st.integers(0, len(steps)))
+    whole = live(facts, steps)
+    recovered = Life(live(facts, steps[:cut]).facts)
+    for step in steps[:cut]:
+        if isinstance(step, Frame):
+            recovered.look_back(step)
+    for step in steps[cut:]:
+        if isinstance(step, Frame):
+            recovered.see(step)
+        else:
+            recovered.order(step)
+    assert encoded(recovered.state) == encoded(whole.state)
+
+
+def test_the_random_lives_reach_every_exit_and_every_refusal() -> None:
+    """Or the properties above would hold of nothing."""
+    seen: set[str] = set()
+
+    @settings(max_examples=400, derandomize=True, database=None, phases=[Phase.generate])
+    @forall(script=LIVES)
+    def collect(script: Script) -> None:
+        seen.update(_happenings(live(*script).facts))
+
+    collect()
+    exits = {"exit_signal", "stop_loss", "take_profit", "bot_stopped"}
+    refusals = {"positions_max", "exposure_fraction_max", "free_cash", "OrderExpired"}
+    assert seen >= exits | refusals | {"entry", "CapitalWithdrawn", "BotPaused", "BotStopped"}
+
+
+def _happenings(facts: Sequence[BotFact]) -> set[str]:
+    """The types of the facts, the rules that refused, and the reasons of the orders that traded."""
+    reasons = {fact.order_id: fact.reason for fact in facts if isinstance(fact, OrderRequested)}
+    rules = {fact.rule for fact in facts if isinstance(fact, OrderDenied)}
+    traded = {reasons[fact.order_id] for fact in facts if isinstance(fact, OrderFilled)}
+    return {type(fact).__name__ for fact in facts} | rules | traded
+
+
+@pytest.mark.parametrize("fact", [BotStarted(), BotStopped(), filled(1, at=0, quantity="1", price="1", fee="0")])
+def test_a_stream_begins_with_the_creation_of_the_bot(fact: BotFact) -> None:
+    with pytest.raises(BrokenStream, match=f"a bot's first fact is its creation, not {type(fact).__name__}"):
+        fold([fact])
+
+
+def test_a_fact_about_an_unknown_order_breaks_the_stream() -> None:
+    with pytest.raises(BrokenStream, match="OrderFilled names order bot-1-9, which is not at work"):
+        fold([*running(), filled(9, at=0, quantity="1", price="1", fee="0")])
+
+
+def test_an_order_that_ended_is_no_longer_at_work() -> None:
+    facts = [*running(), *bought(BTC, 1, quantity="1", price="1")]
+    assert given(facts).state.orders == {}
+    with pytest.raises(BrokenStream, match="bot-1-1, which is not at work"):
+        fold([*facts, filled(1, at=0, quantity="1", price="1", fee="0")])
+
+
+def test_a_bot_that_was_not_created_has_no_configuration() -> None:
+    assert not INITIAL.exists
+    with pytest.raises(BrokenStream, match="the bot does not exist"):
+        _ = INITIAL.configuration
+
+
+def waiting(number: int, symbol: Symbol, notional: str) -> OrderRequested:
+    return OrderRequested(
+        order_id=order_id(number),
+        at=moment(number),
+        symbol=symbol,
+        side="buy",
+        kind="limit",
+        reason="entry",
+        notional=Decimal(notional),
+    )
+
+
+TWO_WAITING: list[BotFact] = [
+    *running(instrument(BTC), instrument(ETH)),
+    waiting(1, BTC, "100"),
+    waiting(2, ETH, "10"),
+    waiting(3, BTC, "50"),
+]
+
+
+def test_what_is_reserved_is_the_sum_over_the_orders_at_work() -> None:
+    state = given(TWO_WAITING).state
+    assert state.reserved == Decimal("160.16")
+    assert (state.orders_requested, state.cursor) == (3, moment(3))
+
+
+def test_the_orders_of_a_symbol_are_listed_oldest_first() -> None:
+    assert [order.order_id for order in given(TWO_WAITING).state.working(BTC)] == [order_id(1), order_id(3)]
+
+
+@pytest.mark.xfail(strict=True, reason="oxbot.core.state: an order's progress moves it behind younger orders")
+def test_an_order_that_was_accepted_keeps_its_place() -> None:
+    facts = [*TWO_WAITING, OrderAccepted(order_id=order_id(1), at=moment(4))]
+    assert [order.order_id for order in given(facts).state.working(BTC)] == [order_id(1), order_id(3)]

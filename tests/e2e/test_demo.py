@@ -1,0 +1,170 @@
+"""The main job, end to end through Ray and Postgres: same market, same result, whatever dies on the way."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from events.identifiers import BotId
+from oxbot.adapters import embedded_postgres
+from oxbot.adapters.database import open_pool
+from oxbot.adapters.postgres_views import PostgresViews
+from oxbot.adapters.recorded_market import read_market
+from oxbot.app.projection import decode_books, encode_books
+from oxbot.app.views import StoredRow
+from oxbot.core.candles import Candle
+from oxbot.core.state import BotState
+from oxbot.views.rows import ViewName
+from tests.core.reference_loop import run as run_reference
+from tests.e2e.conftest import BEGINS_AT, REAL_MARKET, SYMBOLS, MarketFolder, demo_arguments, last_moment, run_oxbot
+
+pytestmark = pytest.mark.anyio
+
+CAPITAL = Decimal(10000)
+Json = dict[str, Any]
+
+
+class Run(NamedTuple):
+    """A finished demo: its result, and the home it left."""
+
+    result: Json
+    home: Path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(market: MarketFolder, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The fleet ``one`` over the whole market."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    return Run(_demo(home, market.path, "--fleet", "one"), home)
+
+
+def test_trades_and_money_are_those_of_the_reference_loop(undisturbed: Run, market: MarketFolder) -> None:
+    assert undisturbed.result["market"] == {
+        "from": f"{BEGINS_AT:%Y-%m-%dT%H:%M:%SZ}",
+        "to": f"{last_moment():%Y-%m-%dT%H:%M:%SZ}",
+        "candles": sum(len(candles) for candles in market.candles.values()),
+    }
+    assert sum(len(bot["trades"]) for bot in undisturbed.result["bots"]) > 50
+    for bot, symbol in zip(undisturbed.result["bots"], SYMBOLS, strict=True):
+        assert bot["symbols"] == [symbol]
+        _assert_equals_reference(bot, market.candles[symbol])
+
+
+def test_a_fleet_of_its_own_gives_the_same_and_leaves_the_earlier_one_undisturbed(
+    undisturbed: Run, market: MarketFolder
+) -> None:
+    again = _demo(undisturbed.home, market.path)
+    assert again["bots"] == undisturbed.result["bots"]
+    listed = run_oxbot(undisturbed.home, ["bots", "list", "--json"])
+    bots = json.loads(listed.stdout)
+    assert len(bots) == 6
+    assert {bot["bot_id"] for bot in bots if bot["fleet"] == "one"} == {"one-1", "one-2", "one-3"}
+
+
+async def test_kill_9_of_a_bot_and_of_the_projector_changes_not_one_byte(
+    undisturbed: Run, market: MarketFolder, home: Path
+) -> None:
+    kills = ("--kill", "bot@30%", "--kill", "projector@55%")
+    disturbed = _demo(home, market.path, "--fleet", "one", *kills)
+    assert disturbed["bots"] == undisturbed.result["bots"]
+    # One more fact than without kills: the claim of the bot's second incarnation.
+    assert disturbed["events"] == undisturbed.result["events"] + 1
+    bots = [BotId("one-1"), BotId("one-2"), BotId("one-3")]
+    assert await _served(home, bots) == await _served(undisturbed.home, bots)
+
+
+def test_replay_finds_the_views_and_every_decision_again(undisturbed: Run) -> None:
+    replayed = run_oxbot(undisturbed.home, ["replay", "--fleet", "one"])
+    assert replayed.returncode == 0, replayed.stderr
+    lines = replayed.stdout.splitlines()
+    decisions = sum(bot["decisions"] for bot in [_count(undisturbed.result)])
+    assert lines[-2].startswith("views: 7 rebuilt from ")
+    assert lines[-2].endswith(", 0 differences")
+    assert lines[-1].startswith(f"decisions: {decisions} of 3 bots decided again over ")
+    assert lines[-1].endswith(", 0 differences")
+
+
+@pytest.mark.skipif(not REAL_MARKET.is_dir(), reason="no folder of real candles; set OXBOT_TEST_MARKET")
+def test_a_month_of_the_real_market_is_traded_as_the_reference_loop_trades_it(home: Path) -> None:
+    symbols = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT")
+    result = _demo(home, REAL_MARKET, "--from", "2024-01-01", "--to", "2024-02-01", symbols=symbols)
+    recorded = read_market(
+        REAL_MARKET,
+        timeframe="5m",
+        symbols=symbols,  # type: ignore[arg-type]  # plain text is what people type
+        begins_at=datetime.fromisoformat("2024-01-01T00:00:00Z"),
+        ends_before=datetime.fromisoformat("2024-02-01T00:00:00Z"),
+    )
+    candles = dict(recorded.candles)
+    assert [bot["symbols"] for bot in result["bots"]] == [[symbol] for symbol in symbols]
+    for bot in result["bots"]:
+        _assert_equals_reference(bot, candles[bot["symbols"][0]])
+
+
+def _demo(home: Path, market: Path, *more: str, symbols: Sequence[str] = SYMBOLS) -> Json:
+    finished = run_oxbot(home, demo_arguments(market, symbols, *more))
+    assert finished.returncode == 0, finished.stderr
+    result: Json = json.loads(finished.stdout)
+    return result
+
+
+def _assert_equals_reference(bot: Json, candles: Sequence[Candle]) -> None:
+    reference = run_reference(candles, CAPITAL)
+    assert [_trade(trade) for trade in bot["trades"]] == list(map(tuple, reference.trades))
+    assert Decimal(bot["cash"]) == reference.cash
+    assert Decimal(bot["equity"]) == reference.equity
+    net = sum(Decimal(trade["net"]) for trade in bot["trades"])
+    opened = bot["open"]
+    if not opened:
+        assert Decimal(bot["cash"]) - CAPITAL == net
+    marked = sum(Decimal(position["quantity"]) * Decimal(position["mark_price"]) for position in opened)
+    assert Decimal(bot["equity"]) == Decimal(bot["cash"]) + marked
+    assert Decimal(bot["equity"]) - CAPITAL == net + sum(Decimal(position["unrealised"]) for position in opened)
+
+
+def _trade(trade: Json) -> tuple[object, ...]:
+    assert trade["side"] == "long"
+    return (
+        Decimal(trade["quantity"]),
+        datetime.fromisoformat(trade["entry_time"]),
+        Decimal(trade["entry_price"]),
+        datetime.fromisoformat(trade["exit_time"]),
+        Decimal(trade["exit_price"]),
+        Decimal(trade["fees"]),
+        Decimal(trade["net"]),
+        trade["reason"],
+    )
+
+
+def _count(result: Json) -> dict[str, int]:
+    """Every entry is a decision; so is every exit that the strategy wanted."""
+    trades = [trade for bot in result["bots"] for trade in bot["trades"]]
+    exits = sum(trade["reason"] == "exit_signal" for trade in trades)
+    return {"decisions": len(trades) + exits + sum(len(bot["open"]) for bot in result["bots"])}
+
+
+async def _served(home: Path, bots: Sequence[BotId]) -> tuple[dict[ViewName, list[StoredRow]], dict[BotId, bytes]]:
+    """The bots' rows of every view, and their whole state but for how often they were claimed."""
+    dsn = embedded_postgres.start(home / "postgres")
+    try:
+        pool = await open_pool(dsn, size=1, application_name="test")
+        async with pool:
+            views = PostgresViews(pool)
+            _, rows = await views.everything()
+            books = {bot: decode_books(body) for bot, body in (await views.books(bots)).items()}
+    finally:
+        embedded_postgres.stop(home / "postgres")
+    of_the_bots = {view: [row for row in stored if row.bot_id in bots] for view, stored in rows.items()}
+    unclaimed = {
+        bot: encode_books(msgspec.structs.replace(book, state=_unclaimed(book.state))) for bot, book in books.items()
+    }
+    return of_the_bots, unclaimed
+
+
+def _unclaimed(state: BotState) -> BotState:
+    return msgspec.structs.replace(state, epoch=0)
