@@ -38,6 +38,10 @@ class LogUnavailable(LogError):
     """The log could not be reached in time; whether the last append was stored is unknown to the caller."""
 
 
+class StoreUnavailable(OxbotError):
+    """A store beside the log could not be reached in time; nothing was changed by the call."""
+
+
 class UnknownFact(LogError):
     """A stored event has a type or a schema version that this program does not know."""
 

@@ -1,5 +1,6 @@
 """The settings of an installation, read from the environment in one place."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -74,7 +75,12 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise InvalidSetting(f"setting {error}".replace("`$.", f"`{PREFIX}")) from error
+        raise InvalidSetting(f"setting: {_named(str(error))}") from error
+
+
+def _named(message: str) -> str:
+    """msgspec's message with the field's path turned into the variable's name."""
+    return re.sub(r"`\$\.(\w+)[^`]*`", lambda match: PREFIX + match[1].upper(), message)
 
 
 def _path(kind: type, value: object) -> object:

@@ -1,11 +1,14 @@
 """Connections to Postgres: one bounded pool per process, with timeouts, and one clear line when none answers."""
 
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
-from events.errors import OxbotError
+from events.errors import OxbotError, StoreUnavailable
 
 VERSION_MIN = 15
 CONNECT_SECONDS = 10.0
@@ -21,6 +24,27 @@ SERVER_SETTINGS = {
 
 class DatabaseUnreachable(OxbotError):
     """No usable Postgres answers at the configured address."""
+
+
+UNAVAILABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InterfaceError,
+    OSError,
+)
+"""What asyncpg raises when the database cannot be used just now, whatever it was asked."""
+
+
+@asynccontextmanager
+async def connected(pool: asyncpg.Pool) -> AsyncIterator[PoolConnectionProxy]:
+    """A connection of the pool for a few statements. Raises ``StoreUnavailable`` if the database goes away."""
+    try:
+        async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
+            yield connection
+    except UNAVAILABLE as error:
+        raise StoreUnavailable("the database does not answer") from error
 
 
 async def open_pool(dsn: str, *, size: int, application_name: str) -> asyncpg.Pool:

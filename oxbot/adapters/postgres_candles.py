@@ -6,6 +6,7 @@ from datetime import datetime
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from oxbot.adapters.database import connected
 from oxbot.adapters.memory_candles import check_batches, conflict
 from oxbot.app.candle_store import Extent
 from oxbot.core.candles import Candle, Series
@@ -105,7 +106,7 @@ class PostgresCandleStore:
         if not batches:
             return 0
         try:
-            async with self._pool.acquire() as connection, connection.transaction(isolation="read_committed"):
+            async with connected(self._pool) as connection, connection.transaction(isolation="read_committed"):
                 return await _add(connection, batches)
         except asyncpg.CheckViolationError:
             check_batches(batches)
@@ -115,17 +116,20 @@ class PostgresCandleStore:
         self, series: Series, *, begins_at: datetime, ends_before: datetime, limit: int | None = None
     ) -> list[Candle]:
         """The candles with open times in [begins_at, ends_before), oldest first."""
-        rows = await self._pool.fetch(_READ, *_name(series), begins_at, ends_before, limit)
+        async with connected(self._pool) as connection:
+            rows = await connection.fetch(_READ, *_name(series), begins_at, ends_before, limit)
         return [Candle(*row) for row in rows]
 
     async def window(self, series: Series, *, last: datetime, count: int) -> list[Candle]:
         """The ``count`` newest candles that opened at or before ``last``, oldest first; fewer if there are fewer."""
-        rows = await self._pool.fetch(_WINDOW, *_name(series), last, count)
+        async with connected(self._pool) as connection:
+            rows = await connection.fetch(_WINDOW, *_name(series), last, count)
         return [Candle(*row) for row in reversed(rows)]
 
     async def extent(self, series: Series) -> Extent | None:
         """What the store holds of the series, or None."""
-        row = await self._pool.fetchrow(_EXTENT, *_name(series))
+        async with connected(self._pool) as connection:
+            row = await connection.fetchrow(_EXTENT, *_name(series))
         return Extent(*row) if row and row["count"] else None
 
 

@@ -8,6 +8,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from events.identifiers import BotId
+from oxbot.adapters.database import connected
 from oxbot.app.views import CheckpointMoved, RowChange, StoredRow
 from oxbot.views.rows import VIEWS, ViewName
 
@@ -59,19 +60,21 @@ class PostgresViews:
 
     async def checkpoint(self) -> int:
         """The position up to which the views are built."""
-        position: int = await self._pool.fetchval(_CHECKPOINT)
+        async with connected(self._pool) as connection:
+            position: int = await connection.fetchval(_CHECKPOINT)
         return position
 
     async def books(self, bot_ids: Sequence[BotId]) -> dict[BotId, bytes]:
         """What the projector last remembered of these bots."""
-        rows = await self._pool.fetch(_BOOKS, list(bot_ids))
+        async with connected(self._pool) as connection:
+            rows = await connection.fetch(_BOOKS, list(bot_ids))
         return {BotId(row["bot_id"]): row["body"] for row in rows}
 
     async def commit(
         self, changes: Sequence[RowChange], books: dict[BotId, bytes], *, after: int, position: int
     ) -> None:
         """Write rows, books and checkpoint together; ``CheckpointMoved`` if somebody else was first."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with connected(self._pool) as connection, connection.transaction():
             if await connection.execute(_MOVE, after, position) != "UPDATE 1":
                 raise CheckpointMoved(f"the views are no longer at position {after}; another projector is at work")
             for view, of_view in _by_view(changes).items():
@@ -80,7 +83,8 @@ class PostgresViews:
 
     async def row(self, view: ViewName, bot_id: BotId, key: str = "") -> bytes | None:
         """One row's JSON."""
-        body: str | None = await self._pool.fetchval(_SQL[view].one, bot_id, key)
+        async with connected(self._pool) as connection:
+            body: str | None = await connection.fetchval(_SQL[view].one, bot_id, key)
         return None if body is None else body.encode()
 
     async def rows(
@@ -88,16 +92,18 @@ class PostgresViews:
     ) -> list[StoredRow]:
         """A bot's rows after a key."""
         statement = _SQL[view].descending if descending else _SQL[view].ascending
-        return _stored(await self._pool.fetch(statement, bot_id, after_key, limit))
+        async with connected(self._pool) as connection:
+            return _stored(await connection.fetch(statement, bot_id, after_key, limit))
 
     async def across(self, view: ViewName, *, after_bot: str = "", limit: int) -> list[StoredRow]:
         """The single-row views across bots."""
-        return _stored(await self._pool.fetch(_SQL[view].across, after_bot, limit))
+        async with connected(self._pool) as connection:
+            return _stored(await connection.fetch(_SQL[view].across, after_bot, limit))
 
     async def everything(self) -> tuple[int, dict[ViewName, list[StoredRow]]]:
         """Every row at one checkpoint, from one snapshot."""
         async with (
-            self._pool.acquire() as connection,
+            connected(self._pool) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             position: int = await connection.fetchval(_CHECKPOINT)

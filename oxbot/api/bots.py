@@ -40,7 +40,7 @@ async def list_bots(call: Call[PageQuery, Nothing]) -> Response:
 
 async def create_bot(call: Call[Nothing, NewBot]) -> Response:
     """A new bot; it trades once it is started."""
-    result = await call.services.bots.create(call.body)
+    result = await call.services.bots.create(call.body, by=call.actor)
     return answer(_standing(result), 201, {"Location": f"{PREFIX}/bots/{result.bot_id}"})
 
 
@@ -54,17 +54,17 @@ async def show_bot(call: Call[Nothing, Nothing]) -> Response:
 
 async def start_bot(call: Call[Nothing, Nothing]) -> Response:
     """Let a bot trade."""
-    return answer(_standing(await call.services.bots.start(call.bot_id)))
+    return answer(_standing(await call.services.bots.start(call.bot_id, by=call.actor)))
 
 
 async def pause_bot(call: Call[Nothing, Reason]) -> Response:
     """No new entries."""
-    return answer(_standing(await call.services.bots.pause(call.bot_id, call.body.reason)))
+    return answer(_standing(await call.services.bots.pause(call.bot_id, call.body.reason, by=call.actor)))
 
 
 async def stop_bot(call: Call[Nothing, Reason]) -> Response:
     """Close everything and end."""
-    return answer(_standing(await call.services.bots.stop(call.bot_id, call.body.reason)))
+    return answer(_standing(await call.services.bots.stop(call.bot_id, call.body.reason, by=call.actor)))
 
 
 OPERATIONS: tuple[Operation, ...] = (

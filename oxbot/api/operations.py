@@ -41,6 +41,11 @@ class Call(NamedTuple, Generic[QueryT, BodyT]):
         return user
 
     @property
+    def actor(self) -> str:
+        """On whose behalf facts are appended."""
+        return "api" if self.user is None else f"user-{self.user.user_id}"
+
+    @property
     def bot_id(self) -> BotId:
         """The bot that the path names. Raises ``UnknownBot`` for what is no bot's id."""
         bot_id: str = self.request.path_params["bot_id"]

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from events.errors import LogUnavailable, OxbotError, WrongExpectedVersion
+from events.errors import LogUnavailable, OxbotError, StoreUnavailable, WrongExpectedVersion
 from oxbot.api.headers import SECURITY_HEADERS
 from oxbot.app.accounts import CredentialsUnavailable, PasswordsBusy, SignInRefused
 from oxbot.app.bots import UnknownBot, UnknownSymbol
@@ -67,6 +67,7 @@ _MEANINGS: dict[type[OxbotError], _Meaning] = {
     UnknownTimeframe: _Meaning(422, "unknown-timeframe"),
     SignInRefused: _Meaning(401, "sign-in-refused"),
     PasswordsBusy: _Meaning(503, "busy"),
+    StoreUnavailable: _Meaning(503, "unavailable", _AWAY),
     LogUnavailable: _Meaning(503, "unavailable", _AWAY),
     CredentialsUnavailable: _Meaning(503, "unavailable", _AWAY),
 }

@@ -69,7 +69,10 @@ class MarketTerms(Protocol):
 
 
 class BotCommands:
-    """Commands to the bots of one fleet, on one market. Safe from any number of processes at once."""
+    """Commands to the bots of one fleet, on one market. Safe from any number of processes at once.
+
+    ``by`` says on whose behalf, for the envelope of the facts; without it, it is the process's own name.
+    """
 
     def __init__(
         self,
@@ -88,9 +91,9 @@ class BotCommands:
         self._market = market
         self._fees = fees
         self._now = now
-        self._metadata = Metadata(actor=actor)
+        self._actor = actor
 
-    async def create(self, request: NewBot, *, bot_id: BotId | None = None) -> CommandResult:
+    async def create(self, request: NewBot, *, bot_id: BotId | None = None, by: str | None = None) -> CommandResult:
         """Create a bot. Raises ``UnknownSymbol``, ``UnknownStrategy``, ``InvalidParameter`` or ``InvalidCommand``."""
         chosen = bot_id or BotId(uuid7().hex[-20:])
         command = creation(
@@ -101,28 +104,28 @@ class BotCommands:
             fees=self._fees,
             begins_at=await self._market.next_open(),
         )
-        return _result(chosen, await self._handle(chosen, command))
+        return _result(chosen, await self._handle(chosen, command, by=by))
 
-    async def start(self, bot_id: BotId) -> CommandResult:
+    async def start(self, bot_id: BotId, *, by: str | None = None) -> CommandResult:
         """Let it trade. Raises ``UnknownBot`` or ``CommandRefused``."""
-        return await self._manage(bot_id, StartBot())
+        return await self._manage(bot_id, StartBot(), by=by)
 
-    async def pause(self, bot_id: BotId, reason: str = "") -> CommandResult:
+    async def pause(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
         """No new entries. Raises ``UnknownBot`` or ``CommandRefused``."""
-        return await self._manage(bot_id, PauseBot(reason))
+        return await self._manage(bot_id, PauseBot(reason), by=by)
 
-    async def stop(self, bot_id: BotId, reason: str = "") -> CommandResult:
+    async def stop(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
         """Close at the next open and end. Raises ``UnknownBot`` or ``CommandRefused``."""
-        return await self._manage(bot_id, StopBot(reason))
+        return await self._manage(bot_id, StopBot(reason), by=by)
 
-    async def _manage(self, bot_id: BotId, command: BotCommand) -> CommandResult:
+    async def _manage(self, bot_id: BotId, command: BotCommand, *, by: str | None) -> CommandResult:
         known = await fold_stream(self._log, self._decider, bot_stream(bot_id))
         if not known.state.exists:
             raise UnknownBot(f"there is no bot {bot_id}")
-        return _result(bot_id, await self._handle(bot_id, command, known))
+        return _result(bot_id, await self._handle(bot_id, command, known, by=by))
 
     async def _handle(
-        self, bot_id: BotId, command: BotCommand, known: Folded[BotState] | None = None
+        self, bot_id: BotId, command: BotCommand, known: Folded[BotState] | None = None, *, by: str | None
     ) -> Folded[BotState]:
         return await handle(
             self._log,
@@ -131,7 +134,7 @@ class BotCommands:
             command,
             at=self._now(),
             known=known,
-            metadata=self._metadata,
+            metadata=Metadata(actor=by or self._actor),
         )
 
 

@@ -1,7 +1,7 @@
 """Hosts a list of bots in one process: one pull of frames for all, each bot with its own stream and its own failure."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -69,13 +69,16 @@ class HostRunner:
         self._clock = clock
         self._bots: dict[BotId, BotRunner] = {}
         self._ended: dict[BotId, BotEnd] = {}
+        self._seen: datetime | None = None
+        self._placing = asyncio.Lock()
         self._wake = asyncio.Event()
 
     async def place(self, bot_ids: Sequence[BotId]) -> None:
         """Claim these bots and let them live here; those that already do are left alone."""
-        for bot_id in bot_ids:
-            if bot_id not in self._bots:
-                await self._guarded(bot_id, self._claim(bot_id))
+        async with self._placing:
+            for bot_id in bot_ids:
+                if bot_id not in self._bots:
+                    await self._guarded(bot_id, self._claim(bot_id))
         self._wake.set()
 
     async def refresh(self, bot_ids: Sequence[BotId]) -> None:
@@ -83,20 +86,20 @@ class HostRunner:
         for bot_id in bot_ids:
             runner = self._bots.get(bot_id)
             if runner is not None:
-                await self._guarded(bot_id, runner.refresh())
+                await self._guarded(bot_id, runner.refresh(), runner)
 
     async def run(self) -> None:
-        """Pull frames and show them to the bots until cancelled."""
+        """Pull frames and show them to the bots until cancelled.
+
+        A host whose bots have all finished goes on pulling, for nobody, because the market waits for every follower.
+        """
         while True:
-            if not self._bots:
-                await self._rest()
-                continue
             try:
-                ended = await self._pull()
+                nothing_left = await self._pull()
             except FeedUnavailable as unavailable:
                 logger.warning("feed_unavailable", host=self._name, error=str(unavailable))
-                ended = True
-            if ended:
+                nothing_left = True
+            if nothing_left:
                 await self._rest()
 
     def status(self, process_id: int) -> HostStatus:
@@ -120,38 +123,51 @@ class HostRunner:
         self._bots[bot_id] = runner
 
     async def _pull(self) -> bool:
-        """One round with the feed; whether the market has ended."""
+        """One round with the feed; whether there is nothing left to ask for."""
         bots = dict(self._bots)
         symbols = {symbol for runner in bots.values() for symbol in runner.symbols}
-        cursor = min(runner.cursor for runner in bots.values())
+        cursor = self._least_cursor(bots.values())
+        if cursor is None:
+            return True
         request = FeedRequest(follower=self._name, cursor=cursor, symbols=tuple(sorted(symbols)))
         reply = await self._feed.after(request)
         if reply.frames:
             async with asyncio.TaskGroup() as group:
                 for bot_id, runner in bots.items():
                     group.create_task(self._live(bot_id, runner, reply.frames))
+            self._seen = reply.frames[-1].open_time
         return reply.ended
 
-    async def _live(self, bot_id: BotId, runner: BotRunner, frames: Sequence[Frame]) -> None:
-        await self._guarded(bot_id, runner.observe(frames))
-        if bot_id in self._bots and runner.state.idle:
-            self._leave(bot_id, "finished")
+    def _least_cursor(self, runners: Collection[BotRunner]) -> datetime | None:
+        if runners:
+            return min(runner.cursor for runner in runners)
+        return self._seen if all(end.outcome == "finished" for end in self._ended.values()) else None
 
-    async def _guarded(self, bot_id: BotId, step: Awaitable[None]) -> None:
+    async def _live(self, bot_id: BotId, runner: BotRunner, frames: Sequence[Frame]) -> None:
+        if self._bots.get(bot_id) is not runner:
+            return
+        await self._guarded(bot_id, runner.observe(frames), runner)
+        if self._bots.get(bot_id) is runner and runner.state.idle:
+            self._leave(bot_id, runner, "finished")
+
+    async def _guarded(self, bot_id: BotId, step: Awaitable[None], runner: BotRunner | None = None) -> None:
         """The top of a bot's own loop: whatever stops this bot is recorded, and stops no other."""
         try:
             await step
         except Superseded as superseded:
             logger.warning("bot_superseded", bot_id=bot_id, reason=str(superseded))
-            self._leave(bot_id, "superseded", str(superseded))
+            self._leave(bot_id, runner, "superseded", str(superseded))
         except OxbotError as failure:
             logger.warning("bot_failed", bot_id=bot_id, error=str(failure))
-            self._leave(bot_id, "failed", str(failure))
+            self._leave(bot_id, runner, "failed", str(failure))
         except Exception as failure:
             logger.exception("bot_crashed", bot_id=bot_id)
-            self._leave(bot_id, "crashed", f"{type(failure).__name__}: {failure}")
+            self._leave(bot_id, runner, "crashed", f"{type(failure).__name__}: {failure}")
 
-    def _leave(self, bot_id: BotId, outcome: str, error: str = "") -> None:
+    def _leave(self, bot_id: BotId, runner: BotRunner | None, outcome: str, error: str = "") -> None:
+        """Record an end; that of an incarnation which has left already, or was followed by another here, is none."""
+        if runner is not None and self._bots.get(bot_id) is not runner:
+            return
         self._bots.pop(bot_id, None)
         earlier = self._ended.get(bot_id)
         number = earlier.number + 1 if earlier else 1

@@ -109,12 +109,13 @@ class MarketRunner:
         self._ended = False
         self._begun_at: datetime | None = None
         self._cursors: dict[str, datetime] = {}
+        self._met: set[str] = set()
         self._changed = asyncio.Condition()
 
     async def run(self) -> None:
         """Move the head until the source ends; from then on only answer."""
         async with self._changed:
-            await self._changed.wait_for(lambda: len(self._cursors) >= self._followers)
+            await self._changed.wait_for(lambda: len(self._met) >= self._followers)
         self._head = self._window_after = self._begins_after or self._slowest()
         self._begun_at = self._clock.now()
         while page := await self._source.read(after=self._head, limit=PAGE):
@@ -126,6 +127,7 @@ class MarketRunner:
     async def after(self, request: FeedRequest) -> FeedReply:
         """What follows the request's cursor, at most ``PAGE`` frames, waiting up to ``WAIT_SECONDS`` for the first."""
         async with self._changed:
+            self._met.add(request.follower)
             self._cursors[request.follower] = request.cursor
             self._changed.notify_all()
             try:
@@ -138,7 +140,7 @@ class MarketRunner:
         return FeedReply(frames=tuple(_only(frame, symbols) for frame in frames), ended=self._ended and not frames)
 
     async def leave(self, follower: str) -> None:
-        """Wait for this follower no longer."""
+        """Wait for this follower no longer; it still counts as one of those who have asked."""
         async with self._changed:
             self._cursors.pop(follower, None)
             self._changed.notify_all()
@@ -146,7 +148,7 @@ class MarketRunner:
     def progress(self) -> MarketProgress:
         """Where everybody is."""
         slowest = self._slowest()
-        everybody = len(self._cursors) >= self._followers
+        everybody = len(self._met) >= self._followers
         return MarketProgress(
             begun_at=self._begun_at,
             head=self._head,

@@ -119,4 +119,6 @@ class ProjectionRunner:
         strangers = sorted(met - self._projection.books.keys())
         if strangers:
             remembered = await self._views.books(strangers)
+            if await self._views.checkpoint() != self._position:
+                raise CheckpointMoved(f"the books are beyond position {self._position}; another projector is at work")
             self._projection.books.update({bot_id: decode_books(body) for bot_id, body in remembered.items()})

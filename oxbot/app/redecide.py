@@ -108,8 +108,10 @@ class _Life:
         at = _moment(cycle[0])
         while (frame := await frames.next()) is not None:
             self._see(frame)
-            if frame.open_time >= at:
-                return self._compare(frame, cycle if frame.open_time == at else ())
+            if frame.open_time > at:
+                break
+            if frame.open_time == at:
+                return self._compare(frame, cycle)
             quiet = any(not self._decide(frame, state) for state in reversed(self._states))
             if not quiet:
                 return Difference(self._bot_id, frame.open_time, (), self._decide(frame, self._states[-1]))

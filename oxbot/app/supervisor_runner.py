@@ -18,6 +18,7 @@ from oxbot.app.host_runner import BotEnd, HostStatus
 
 PERIOD_SECONDS = 0.5
 BACKOFF_SECONDS_MAX = 60.0
+DOUBLINGS_MAX = 6
 PAGE = 1000
 
 logger = structlog.get_logger(__name__)
@@ -69,7 +70,7 @@ class _Backoff:
     def failed(self, bot_id: BotId, now: datetime) -> None:
         failures = self._failures.get(bot_id, 0) + 1
         self._failures[bot_id] = failures
-        seconds = min(2.0 ** (failures - 1), BACKOFF_SECONDS_MAX)
+        seconds = min(2 ** min(failures - 1, DOUBLINGS_MAX), BACKOFF_SECONDS_MAX)
         self._not_before[bot_id] = now + timedelta(seconds=seconds)
 
     def allows(self, bot_id: BotId, now: datetime) -> bool:

@@ -19,7 +19,7 @@ from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
 from events.values import FeeSchedule, Instrument
 from oxbot.adapters.recorded_market import read_market
 from oxbot.adapters.synthetic_market import SyntheticMarket
-from oxbot.app.bots import BotCommands, NewBot
+from oxbot.app.bots import BotCommands, NewBot, creation
 from oxbot.app.equity import EquityReader
 from oxbot.app.fleet_report import BotResult, FleetReporter, FleetResult, MarketRange
 from oxbot.cli.inputs import InvalidInput, Kill
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from actors.fleet import Fleet, FleetProgress
 
 POLL_SECONDS = 0.1
-TAKER_FEE = Decimal("0.001")
+FEES = FeeSchedule(maker=Decimal("0.001"), taker=Decimal("0.001"))
 SYNTHETIC_BEGINS_AT = datetime(2024, 1, 1, tzinfo=UTC)
 LOST_SECONDS_MAX = 90.0
 
@@ -126,6 +126,7 @@ class Demo:
         self._progress = progress
         self._market = load_market(options)
         self._fleet = options.fleet or FleetName(f"demo-{uuid.uuid4().hex[:8]}")
+        self._check_bots()
 
     async def run(self, *, then_serve: bool) -> FleetResult:
         """Run to the end of the market and answer the result; then serve the API if asked to, until interrupted."""
@@ -161,21 +162,40 @@ class Demo:
         """Create and start the bots at the market's first moment: bot i trades symbol i alone."""
         self._progress.stage("creating bots")
         commands = bot_commands(stores, self._market, self._fleet)
-        symbols = self._options.symbols
         bot_ids: list[BotId] = []
         for number in range(self._options.bots):
-            request = NewBot(
-                name=f"bot-{number + 1}",
-                symbols=(symbols[number % len(symbols)],),
-                strategy=self._options.strategy,
-                parameters=self._options.parameters,
-                capital=self._options.capital,
-            )
-            bot_id = BotId(f"{self._fleet}-{number + 1}")
-            await commands.create(request, bot_id=bot_id)
+            bot_id = self._bot_id(number)
+            await commands.create(self._new_bot(number), bot_id=bot_id)
             await commands.start(bot_id)
             bot_ids.append(bot_id)
         return bot_ids
+
+    def _check_bots(self) -> None:
+        """Refuse a bot that could not be created before anything is started or written."""
+        market = self._market
+        for number in range(self._options.bots):
+            command = creation(
+                self._new_bot(number),
+                bot_id=self._bot_id(number),
+                fleet=self._fleet,
+                market=market,
+                fees=FEES,
+                begins_at=market.begins_at,
+            )
+            BotDecider(built_in()).decide(command, BotDecider.initial)
+
+    def _bot_id(self, number: int) -> BotId:
+        return BotId(f"{self._fleet}-{number + 1}")
+
+    def _new_bot(self, number: int) -> NewBot:
+        symbols = self._options.symbols
+        return NewBot(
+            name=f"bot-{number + 1}",
+            symbols=(symbols[number % len(symbols)],),
+            strategy=self._options.strategy,
+            parameters=self._options.parameters,
+            capital=self._options.capital,
+        )
 
     async def _store_market(self, stores: Stores) -> None:
         market = self._market
@@ -283,13 +303,12 @@ class Watch:
 
 def bot_commands(stores: Stores, market: DemoMarket, fleet: FleetName) -> BotCommands:
     """Commands to the demo's bots; their time is the market's, so that two runs record the same."""
-    fees = FeeSchedule(maker=TAKER_FEE, taker=TAKER_FEE)
     return BotCommands(
         stores.log,
         BotDecider(built_in()),
         fleet=fleet,
         market=market,
-        fees=fees,
+        fees=FEES,
         now=lambda: market.begins_at,
         actor="demo",
     )

@@ -19,6 +19,7 @@ from events.bot import (
 from events.errors import OxbotError
 from events.identifiers import BotId, FleetName
 from events.values import FeeSchedule, MarketReference, RiskLimits
+from oxbot.core import money
 from oxbot.core.candles import Frame, timeframe_duration
 from oxbot.core.cycle import Cycle
 from oxbot.core.market_view import MarketView
@@ -27,8 +28,8 @@ from oxbot.core.risk import check_limits
 from oxbot.core.state import INITIAL, BotState, evolve
 from oxbot.core.strategy import Strategies
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}")
-_IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_NAME = (re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}"), "letters, digits, spaces and _ . -")
+_IDENTIFIER = (re.compile(r"[a-z0-9][a-z0-9-]{0,63}"), "lower-case letters, digits and -")
 
 
 class CommandRefused(OxbotError):
@@ -116,7 +117,8 @@ class BotDecider:
     def decide(self, command: BotCommand, state: BotState) -> list[BotFact]:
         """The facts that follow; none if the command changes nothing.
 
-        Raises ``CommandRefused`` or ``InvalidCommand`` for a person's command that cannot be followed.
+        For a person's command that cannot be followed it raises ``CommandRefused``; for one that no bot could follow,
+        ``InvalidCommand``, ``InvalidLimits``, ``UnknownStrategy``, ``InvalidParameter`` or ``UnknownTimeframe``.
         """
         with exact():
             if isinstance(command, ObserveFrame):
@@ -208,17 +210,18 @@ def _withdraw(command: WithdrawCapital, state: BotState) -> list[BotFact]:
     return [CapitalWithdrawn(amount=command.amount, reference=command.reference)]
 
 
-def _check_amount(amount: Decimal) -> None:
+def _check_amount(amount: Decimal, name: str = "amount") -> None:
     if not (amount.is_finite() and amount > 0):
-        raise InvalidCommand(f"amount must be above 0, not {amount}")
+        raise InvalidCommand(f"{name} must be above 0, not {amount}")
+    if (fault := money.fault(amount)) is not None:
+        raise InvalidCommand(f"{name} {fault}")
 
 
 def _check_creation(command: CreateBot) -> None:
-    for field, pattern in (("bot_id", _IDENTIFIER), ("fleet", _IDENTIFIER), ("name", _NAME)):
+    for field, (pattern, words) in (("fleet", _IDENTIFIER), ("bot_id", _IDENTIFIER), ("name", _NAME)):
         if pattern.fullmatch(getattr(command, field)) is None:
-            raise InvalidCommand(f"{field} {getattr(command, field)!r} does not match {pattern.pattern}")
-    if not (command.capital.is_finite() and command.capital > 0):
-        raise InvalidCommand(f"capital must be above 0, not {command.capital}")
+            raise InvalidCommand(f"{field} {getattr(command, field)!r} must be 1 to 64 {words}")
+    _check_amount(command.capital, "capital")
     check_limits(command.limits)
     _check_fees(command.fees)
     _check_market(command.market)
@@ -228,6 +231,8 @@ def _check_fees(fees: FeeSchedule) -> None:
     for name in ("maker", "taker"):
         if not 0 <= getattr(fees, name) < Decimal("0.1"):
             raise InvalidCommand(f"fee {name} must be at least 0 and below 0.1, not {getattr(fees, name)}")
+        if (fault := money.fault(getattr(fees, name))) is not None:
+            raise InvalidCommand(f"fee {name} {fault}")
 
 
 def _check_market(market: MarketReference) -> None:
@@ -238,3 +243,6 @@ def _check_market(market: MarketReference) -> None:
     for instrument in market.instruments:
         if instrument.tick <= 0 or instrument.lot <= 0 or instrument.minimum_notional < 0:
             raise InvalidCommand(f"{instrument.symbol}: tick and lot must be above 0, minimum notional at least 0")
+        for name in ("tick", "lot", "minimum_notional"):
+            if (fault := money.fault(getattr(instrument, name))) is not None:
+                raise InvalidCommand(f"{instrument.symbol}: {name} {fault}")

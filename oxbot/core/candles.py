@@ -11,6 +11,7 @@ import msgspec
 from events.errors import OxbotError
 from events.identifiers import Symbol, VenueName
 from events.values import Timestamp
+from oxbot.core import money
 
 _ENCODER = msgspec.msgpack.Encoder()
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -67,8 +68,8 @@ def check_candle(candle: Candle) -> None:
     """Raise ``InvalidCandle`` naming the field that makes the candle impossible."""
     for name in ("open", "high", "low", "close", "volume"):
         value: Decimal = getattr(candle, name)
-        if not value.is_finite():
-            raise InvalidCandle(f"{name} is {value}, not a number")
+        if (fault := money.fault(value)) is not None:
+            raise InvalidCandle(f"{name} {fault}")
         if value < 0 or (value == 0 and name != "volume"):
             raise InvalidCandle(f"{name} is {value}, but must be {'at least' if name == 'volume' else 'above'} 0")
     if candle.low > min(candle.open, candle.close):

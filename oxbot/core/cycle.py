@@ -127,7 +127,14 @@ class Cycle:
             self._request_exit(symbol, candle, decision_id=decision.decision_id)
             return
         notional = equity * signal.size_fraction
-        entry = EntryRequest(symbol=symbol, notional=notional, equity=equity, exposure=exposure)
+        entry = EntryRequest(
+            symbol=symbol,
+            notional=notional,
+            equity=equity,
+            exposure=exposure,
+            mark=candle.close,
+            bracket=signal.bracket,
+        )
         self._gate(entry, signal, decision)
 
     # Risk: the verdict on an entry.

@@ -12,8 +12,11 @@ from decimal import (
     localcontext,
 )
 
-_EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
-_RATIO = Context(prec=28, rounding=ROUND_HALF_EVEN)
+_EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
+_RATIO = Context(prec=80, rounding=ROUND_HALF_EVEN)
+
+AMOUNT_MAX = Decimal("1e15")
+DECIMALS_MAX = 18
 
 ZERO = Decimal(0)
 
@@ -21,6 +24,20 @@ ZERO = Decimal(0)
 def exact() -> AbstractContextManager[Context]:
     """A context in which money is computed: a result that would have to be rounded raises ``Inexact`` instead."""
     return localcontext(_EXACT)
+
+
+def fault(amount: Decimal) -> str | None:
+    """What makes an amount from outside unfit to be booked, or None.
+
+    Within these bounds (below 10^15 in size, at most 18 decimals) no sum or product of the core needs to be rounded.
+    """
+    if not amount.is_finite():
+        return f"is {amount}, not a number"
+    if abs(amount) >= AMOUNT_MAX:
+        return f"is {amount}, but must be below {AMOUNT_MAX:f}"
+    if _last_exponent(amount) < -DECIMALS_MAX:
+        return f"is {amount}, but may have at most {DECIMALS_MAX} decimals"
+    return None
 
 
 def floor_to_step(amount: Decimal, step: Decimal) -> Decimal:
@@ -58,3 +75,9 @@ def plain(amount: Decimal) -> Decimal:
 def text(amount: Decimal) -> str:
     """The canonical form as text, never with an exponent."""
     return format(plain(amount), "f")
+
+
+def _last_exponent(amount: Decimal) -> int:
+    """The exponent of a finite number's last digit that is not zero: -1 for 1.50."""
+    exponent = amount.normalize(_EXACT).as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0

@@ -82,7 +82,8 @@ def progressed(order: Order, fact: OrderProgress) -> Order:
         raise IllegalTransition(f"order {order.order_id} is {order.status}; {type(fact).__name__} cannot follow")
     match fact:
         case OrderAccepted():
-            return msgspec.structs.replace(order, status="accepted")
+            # An acceptance may come after the first fills; it then says nothing new.
+            return msgspec.structs.replace(order, status="accepted") if order.status == "requested" else order
         case OrderRejected():
             return msgspec.structs.replace(order, status="rejected", reserved=ZERO)
         case OrderCancelled():
@@ -108,5 +109,5 @@ def _filled(order: Order, fill: OrderFilled) -> Order:
         filled_quantity=quantity,
         filled_notional=notional,
         fees=order.fees + fill.fee,
-        reserved=ZERO if fill.complete else order.reserved,
+        reserved=ZERO if fill.complete else max(ZERO, order.reserved - fill.quantity * fill.price - fill.fee),
     )

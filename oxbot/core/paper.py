@@ -20,12 +20,13 @@ def fill_at_open(
     """What happens to a market order at the candle's open: all of it trades at that price, as taker.
 
     An order by notional buys as many lots as the notional pays for; if that is not one lot, or less than the venue's
-    smallest notional, it expires.
+    smallest notional, it expires. What reduces a position trades however small it has become.
     """
     quantity = order.quantity
     if quantity is None:
         quantity = quantity_for_notional(order.notional or Decimal(0), candle.open, instrument.lot)
-    if quantity <= 0 or quantity * candle.open < instrument.minimum_notional:
+    too_small = not order.reduce_only and quantity * candle.open < instrument.minimum_notional
+    if quantity <= 0 or too_small:
         return OrderExpired(order_id=order.order_id, at=candle.open_time, reason=f"{quantity} is too little to trade")
     return _fill(order, candle, quantity=quantity, price=candle.open, fees=fees)
 

@@ -8,8 +8,9 @@ import msgspec
 
 from events.errors import OxbotError
 from events.identifiers import Symbol
-from events.values import RiskLimits
-from oxbot.core.money import ZERO, text
+from events.values import Bracket, RiskLimits
+from oxbot.core import money
+from oxbot.core.money import ZERO
 from oxbot.core.state import BotState
 
 
@@ -18,12 +19,14 @@ class InvalidLimits(OxbotError):
 
 
 class EntryRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry that a strategy wants: quote notional, with what the bot is worth and holds, in quote, at the marks."""
+    """An entry that a strategy wants: quote notional and protective exits, with equity, exposure and the price now."""
 
     symbol: Symbol
     notional: Decimal
     equity: Decimal
     exposure: Decimal
+    mark: Decimal
+    bracket: Bracket | None
 
 
 class Denial(NamedTuple):
@@ -64,6 +67,14 @@ def _minimum_notional(state: BotState, entry: EntryRequest) -> tuple[Decimal, De
     return -state.instrument(entry.symbol).minimum_notional, -entry.notional
 
 
+def _tick_fits_bracket(state: BotState, entry: EntryRequest) -> tuple[Decimal, Decimal]:
+    """A tick wider than the way to the stop or the target would put them on the wrong side of the price."""
+    tick = state.instrument(entry.symbol).tick
+    if entry.bracket is None:
+        return tick, tick
+    return entry.mark * min(entry.bracket.stop_fraction, entry.bracket.target_fraction), tick
+
+
 RULES: dict[str, Rule] = {
     "one_position_per_symbol": _one_per_symbol,
     "positions_max": _positions,
@@ -71,6 +82,7 @@ RULES: dict[str, Rule] = {
     "exposure_fraction_max": _exposure,
     "free_cash": _cash,
     "minimum_notional": _minimum_notional,
+    "tick_fits_bracket": _tick_fits_bracket,
 }
 """Every rule by name, in the order in which they are asked."""
 
@@ -89,7 +101,9 @@ def check_limits(limits: RiskLimits) -> None:
     for name in ("position_fraction_max", "exposure_fraction_max"):
         value: Decimal = getattr(limits, name)
         if not 0 < value <= 1:
-            raise InvalidLimits(f"limit {name} must be above 0 and at most 1, not {text(value)}")
+            raise InvalidLimits(f"limit {name} must be above 0 and at most 1, not {value}")
+        if (fault := money.fault(value)) is not None:
+            raise InvalidLimits(f"limit {name} {fault}")
     if limits.positions_max < 1:
         raise InvalidLimits(f"limit positions_max must be at least 1, not {limits.positions_max}")
 

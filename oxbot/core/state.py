@@ -154,8 +154,8 @@ def _with_progress(state: BotState, fact: OrderProgress) -> BotState:
     if order is None:
         raise BrokenStream(f"{type(fact).__name__} names order {fact.order_id}, which is not at work")
     after = progressed(order, fact)
-    orders = {known: order for known, order in state.orders.items() if known != fact.order_id}
-    if after.status not in CLOSED:
-        orders[fact.order_id] = after
+    orders = state.orders | {fact.order_id: after}
+    if after.status in CLOSED:
+        del orders[fact.order_id]
     ledger = state.ledger.book(order.symbol, order.side, fact) if isinstance(fact, OrderFilled) else state.ledger
     return msgspec.structs.replace(state, cursor=fact.at, orders=orders, ledger=ledger)

@@ -24,6 +24,7 @@ from oxbot.app.equity import EquityReader, MarketTime
 from oxbot.wiring.stores import Database, Stores, open_stores
 
 CONNECTIONS = 4
+LOG_SECONDS = 5.0
 
 
 class CannotListen(OxbotError):
@@ -66,7 +67,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 @asynccontextmanager
 async def _open_services(plan: ApiPlan, tokens: Tokens) -> AsyncIterator[Services]:
-    async with open_stores(plan.database, name="api", connections=CONNECTIONS) as stores:
+    async with open_stores(plan.database, name="api", connections=CONNECTIONS, deadline_seconds=LOG_SECONDS) as stores:
         passwords = Argon2Passwords()
         accounts = Accounts(stores.log, PostgresCredentials(stores.pool), passwords, now=SystemClock().now)
         password = await accounts.ensure_admin()

@@ -31,15 +31,20 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_stores(database: Database, *, name: str, connections: int) -> AsyncIterator[Stores]:
-    """The stores over at most this many connections. Raises ``DatabaseUnreachable`` or ``SchemaTooNew``."""
+async def open_stores(
+    database: Database, *, name: str, connections: int, deadline_seconds: float = 30.0
+) -> AsyncIterator[Stores]:
+    """The stores over at most this many connections; the log gives up after ``deadline_seconds``.
+
+    Raises ``DatabaseUnreachable`` or ``SchemaTooNew``.
+    """
     pool = await open_pool(database.dsn.reveal(), size=connections, application_name=f"oxbot {name}")
     try:
         async with pool.acquire() as connection:
             await check_schema(connection)
         yield Stores(
             pool=pool,
-            log=PostgresEventLog(pool, Codec()),
+            log=PostgresEventLog(pool, Codec(), deadline_seconds=deadline_seconds),
             candles=PostgresCandleStore(pool),
             views=PostgresViews(pool),
         )

@@ -210,7 +210,7 @@ def test_nothing_is_decided_before_251_candles_have_closed(size: int, decided: i
         ({"size_fraction": "NaN"}, "size_fraction"),
         ({"stop_fraction": "1"}, "stop_fraction must be above 0 and below 1, not 1"),
         ({"stop_fraction": "-0.1"}, "stop_fraction"),
-        ({"target_fraction": "0"}, "target_fraction must be above 0 and at most 10, not 0"),
+        ({"target_fraction": "0"}, "target_fraction must be above 0 and below 10, not 0"),
         ({"target_fraction": "10.1"}, "target_fraction"),
         ({"target_fraction": "Infinity"}, "target_fraction"),
     ],

@@ -63,9 +63,6 @@ LEGAL: dict[tuple[OrderStatus, str], OrderStatus] = {
     ("partially_filled", "OrderCancelled"): "cancelled",
     ("partially_filled", "OrderExpired"): "expired",
 }
-LATE_ACCEPTANCE = pytest.mark.xfail(
-    strict=True, reason="oxbot.core.orders: an acceptance that arrives after a partial fill hides the fill"
-)
 
 
 def sell(quantity: str = "10") -> Order:
@@ -99,7 +96,6 @@ def after(order: Order, facts: Sequence[OrderProgress]) -> Order:
         pytest.param(
             *pair,
             id=f"{pair[0]} + {pair[1]}",
-            marks=LATE_ACCEPTANCE if pair == ("partially_filled", "OrderAccepted") else (),
         )
         for pair in LEGAL
     ],
@@ -149,10 +145,6 @@ def test_an_order_that_ends_reserves_nothing(name: str) -> None:
     assert progressed(buy(), FACTS[name]).reserved == 0
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="oxbot.core.orders: after a partial fill the whole notional stays reserved beside the spent cash",
-)
 def test_a_buy_that_traded_in_part_reserves_only_the_rest() -> None:
     assert progressed(buy("1000"), PART).reserved == Decimal("900.9")
 

@@ -14,6 +14,7 @@ from oxbot.core.candles import Candle
 from oxbot.core.money import exact
 from oxbot.core.risk import RULES, EntryRequest, InvalidLimits, check_limits
 from tests.core.scenario import (
+    BRACKET,
     BTC,
     CROSS_DOWN,
     CROSS_UP,
@@ -40,6 +41,7 @@ def bot(
     position: str = "1",
     exposure: str = "1",
     minimum: str = "0",
+    tick: str = "1e-8",
     capital: str = "10000",
     then: Sequence[BotFact] = (),
 ) -> list[BotFact]:
@@ -49,7 +51,7 @@ def bot(
         positions_max=positions,
         exposure_fraction_max=Decimal(exposure),
     )
-    creation = created(instrument(BTC, minimum=minimum), instrument(ETH), limits=limits)
+    creation = created(instrument(BTC, tick=tick, minimum=minimum), instrument(ETH), limits=limits)
     return [creation, deposited(capital), BotStarted(), *then]
 
 
@@ -141,6 +143,13 @@ CASES = {
         "500.01",
         "500",
     ),
+    "tick_fits_bracket": Case(
+        "tick_fits_bracket",
+        bot(tick="2.2"),
+        bot(tick="2.21"),
+        "2.2",
+        "2.21",
+    ),
 }
 
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -152,7 +161,10 @@ def refusing(facts: Sequence[BotFact]) -> set[str]:
     with exact():
         exposure = sum((held.quantity * 100 for held in state.ledger.positions.values()), Decimal(0))
         equity = state.ledger.cash + exposure
-        entry = EntryRequest(symbol=BTC, notional=equity * Decimal("0.05"), equity=equity, exposure=exposure)
+        notional = equity * Decimal("0.05")
+        entry = EntryRequest(
+            symbol=BTC, notional=notional, equity=equity, exposure=exposure, mark=Decimal(110), bracket=BRACKET
+        )
         answers = {name: rule(state, entry) for name, rule in RULES.items()}
     return {name for name, (limit, value) in answers.items() if value > limit}
 
@@ -214,9 +226,6 @@ def test_an_exit_passes_where_every_entry_is_refused() -> None:
     assert (order.side, order.quantity, order.reason) == ("sell", Decimal(6), "exit_signal")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="oxbot.core.paper.fill_at_open: the smallest notional, an entry limit, makes an exit expire"
-)
 def test_an_exit_trades_though_it_became_worth_less_than_the_smallest_notional() -> None:
     facts = bot(minimum="10", then=bought(BTC, 1, quantity="0.11", price="100"))
     closes = flat_candles([*CROSS_DOWN, "90"])

@@ -264,7 +264,6 @@ def test_the_orders_of_a_symbol_are_listed_oldest_first() -> None:
     assert [order.order_id for order in given(TWO_WAITING).state.working(BTC)] == [order_id(1), order_id(3)]
 
 
-@pytest.mark.xfail(strict=True, reason="oxbot.core.state: an order's progress moves it behind younger orders")
 def test_an_order_that_was_accepted_keeps_its_place() -> None:
     facts = [*TWO_WAITING, OrderAccepted(order_id=order_id(1), at=moment(4))]
     assert [order.order_id for order in given(facts).state.working(BTC)] == [order_id(1), order_id(3)]

@@ -64,9 +64,8 @@ def run_oxbot(
 ) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OXBOT_", "RAY_"))}
     environment |= {"OXBOT_HOME": str(home), "COLUMNS": "200", **(settings or {})}
-    return subprocess.run(
-        [str(COMMAND), *arguments], capture_output=True, text=True, env=environment, timeout=240, check=False
-    )
+    command = [str(COMMAND), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)  # noqa: S603
 
 
 def write_candles(path: Path, candles: Sequence[Candle]) -> None:

@@ -41,7 +41,7 @@ def _spoil(folder: Path, line: int, replacement: str | None) -> None:
     ],
 )
 def test_a_spoilt_file_is_named_with_its_line_and_nothing_is_written(
-    oxbot: Oxbot, home: Path, spoilt: Path, line: int, replacement: str | None, words: list[str]
+    *, oxbot: Oxbot, home: Path, spoilt: Path, line: int, replacement: str | None, words: list[str]
 ) -> None:
     _spoil(spoilt, line, replacement)
     finished = oxbot(*demo_arguments(spoilt, BTC))
@@ -58,7 +58,7 @@ def test_a_spoilt_file_is_named_with_its_line_and_nothing_is_written(
         (["--speed", "0x"], ["--speed", "0x"]),
         (["--kill", "everything@30%"], ["--kill", "everything"]),
         (["--capital", "NaN"], ["--capital", "NaN"]),
-        (["--from", "2030-01-01"], ["2030"]),
+        (["--from", "2030-01-01"], ["no candle", "BTC-USDT_5m.csv"]),
     ],
 )
 def test_an_argument_that_cannot_be_is_named(
@@ -79,7 +79,7 @@ def test_an_argument_that_cannot_be_is_named(
         (["--fleet", "No Such Name"], ["fleet", "No Such Name"]),
     ],
 )
-async def test_a_bot_that_may_not_be_leaves_no_fact_and_no_candle(
+def test_a_bot_that_may_not_be_leaves_no_fact_and_no_candle(
     oxbot: Oxbot, home: Path, spoilt: Path, arguments: list[str], words: list[str]
 ) -> None:
     _assert_refused(oxbot(*demo_arguments(spoilt, BTC), *arguments), words)

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from events.values import Bracket, Measurement, Parameter
+from oxbot.core import money
 from oxbot.core.indicators import ema_last
 from oxbot.core.market_view import CandleWindow
 from oxbot.core.strategy import BoundStrategy, InvalidParameter, Signal
@@ -27,12 +28,12 @@ class EmaCrossParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     def __post_init__(self) -> None:
         if not self.fast < self.slow <= self.lookback:
             raise ValueError("fast must be below slow, and slow at most lookback")
-        for name in ("size_fraction", "stop_fraction"):
+        for name, most in (("size_fraction", 1), ("stop_fraction", 1), ("target_fraction", 10)):
             value: Decimal = getattr(self, name)
-            if not (value.is_finite() and 0 < value < 1):
-                raise ValueError(f"{name} must be above 0 and below 1, not {value}")
-        if not (self.target_fraction.is_finite() and 0 < self.target_fraction <= 10):  # noqa: PLR2004 - 1,000 %
-            raise ValueError(f"target_fraction must be above 0 and at most 10, not {self.target_fraction}")
+            if not (value.is_finite() and 0 < value < most):
+                raise ValueError(f"{name} must be above 0 and below {most}, not {value}")
+            if (fault := money.fault(value)) is not None:
+                raise ValueError(f"{name} {fault}")
 
 
 class EmaCross:
