@@ -65,7 +65,7 @@ def run_oxbot(
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OXBOT_", "RAY_"))}
     environment |= {"OXBOT_HOME": str(home), "COLUMNS": "200", **(settings or {})}
     command = [str(COMMAND), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
 
 
 def write_candles(path: Path, candles: Sequence[Candle]) -> None:

@@ -1,6 +1,7 @@
 """The main job, end to end through Ray and Postgres: same market, same result, whatever dies on the way."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -26,6 +27,7 @@ from tests.e2e.conftest import BEGINS_AT, REAL_MARKET, SYMBOLS, MarketFolder, de
 pytestmark = pytest.mark.anyio
 
 CAPITAL = Decimal(10000)
+KILLED = re.compile(r"killed the (\w+) process \d+ after (\d+)% of the market")
 Json = dict[str, Any]
 
 
@@ -70,7 +72,10 @@ async def test_kill_9_of_a_bot_and_of_the_projector_changes_not_one_byte(
     undisturbed: Run, market: MarketFolder, home: Path
 ) -> None:
     kills = ("--kill", "bot@30%", "--kill", "projector@55%")
-    disturbed = _demo(home, market.path, "--fleet", "one", *kills)
+    disturbed, said = _demo_with_stderr(home, market.path, "--fleet", "one", *kills)
+    killed = {victim: int(share) for victim, share in KILLED.findall(said)}
+    assert killed.keys() == {"bot", "projector"}
+    assert max(killed.values()) < 100
     assert disturbed["bots"] == undisturbed.result["bots"]
     # One more fact than without kills: the claim of the bot's second incarnation.
     assert disturbed["events"] == undisturbed.result["events"] + 1
@@ -107,10 +112,14 @@ def test_a_month_of_the_real_market_is_traded_as_the_reference_loop_trades_it(ho
 
 
 def _demo(home: Path, market: Path, *more: str, symbols: Sequence[str] = SYMBOLS) -> Json:
+    return _demo_with_stderr(home, market, *more, symbols=symbols)[0]
+
+
+def _demo_with_stderr(home: Path, market: Path, *more: str, symbols: Sequence[str] = SYMBOLS) -> tuple[Json, str]:
     finished = run_oxbot(home, demo_arguments(market, symbols, *more))
     assert finished.returncode == 0, finished.stderr
     result: Json = json.loads(finished.stdout)
-    return result
+    return result, finished.stderr
 
 
 def _assert_equals_reference(bot: Json, candles: Sequence[Candle]) -> None:
