@@ -79,7 +79,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def _named(message: str) -> str:
-    """msgspec's message with the field's path turned into the variable's name."""
+    """Msgspec's message with the field's path turned into the variable's name."""
     return re.sub(r"`\$\.(\w+)[^`]*`", lambda match: PREFIX + match[1].upper(), message)
 
 

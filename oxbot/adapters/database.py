@@ -48,25 +48,27 @@ async def connected(pool: asyncpg.Pool) -> AsyncIterator[PoolConnectionProxy]:
 
 
 async def open_pool(dsn: str, *, size: int, application_name: str) -> asyncpg.Pool:
-    """A pool of one to ``size`` connections whose commits are durable and whose waits are bounded.
+    """A pool of up to ``size`` connections whose commits are durable and whose waits are bounded.
 
     Raises ``DatabaseUnreachable``, naming the address but never the password, if nothing answers, the credentials are
     refused, or the server is older than Postgres 15.
     """
+    pool = asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=size,
+        timeout=CONNECT_SECONDS,
+        reset=_keep_session,
+        server_settings=SERVER_SETTINGS | {"application_name": application_name},
+    )
     try:
-        pool = await asyncpg.create_pool(
-            dsn,
-            min_size=1,
-            max_size=size,
-            timeout=CONNECT_SECONDS,
-            reset=_keep_session,
-            server_settings=SERVER_SETTINGS | {"application_name": application_name},
-        )
+        await pool
+        async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
+            version = connection.get_server_version().major
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        await pool.close()
         # The cause would print the address, which holds the password, so it is left behind.
         raise DatabaseUnreachable(f"cannot use Postgres at {describe_address(dsn)}: {_reason(error, dsn)}") from None
-    async with pool.acquire() as connection:
-        version = connection.get_server_version().major
     if version < VERSION_MIN:
         await pool.close()
         raise DatabaseUnreachable(

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import structlog
+
 from events.envelope import Metadata
 from events.errors import OxbotError
 from events.identifiers import BotId, Symbol, bot_stream
@@ -15,6 +17,8 @@ from oxbot.core.bot import BotDecider, ClaimBot, ObserveFrame
 from oxbot.core.candles import Frame, Series, timeframe_duration
 from oxbot.core.market_view import MarketView
 from oxbot.core.state import BotState
+
+logger = structlog.get_logger(__name__)
 
 
 class Superseded(OxbotError):
@@ -102,6 +106,7 @@ class BotRunner:
         self._view.push(frame)
         command = ObserveFrame(self._epoch, frame, self._view)
         closed_at = frame.open_time + self._candle
+        before = self._folded.version
         self._folded = await handle(
             self._log,
             self._decider,
@@ -113,6 +118,8 @@ class BotRunner:
         )
         self._check_epoch()
         self._cursor = frame.open_time
+        if self._folded.version > before:
+            logger.info("bot_acted", stream=self._stream, candle=frame.open_time, version=self._folded.version)
 
     async def _warm(self) -> None:
         market = self.state.configuration.market

@@ -295,10 +295,11 @@ class Watch:
         if slowest is None or not self._kills:
             return
         span = self._market.ends_before - self._market.begins_at
-        while self._kills and (slowest - self._market.begins_at) / span >= self._kills[0].fraction:
+        passed = (slowest - self._market.begins_at) / span
+        while self._kills and passed >= self._kills[0].fraction:
             victim = self._kills.pop(0).victim
             process_id = await self._fleet.kill(victim)
-            self._progress.note(f"killed the {victim} process {process_id}")
+            self._progress.note(f"killed the {victim} process {process_id} after {passed:.0%} of the market")
 
 
 def bot_commands(stores: Stores, market: DemoMarket, fleet: FleetName) -> BotCommands:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 RATE_SECONDS = 0.5
+TABLE_WIDTH = 110
 
 
 class DemoProgress:
@@ -73,7 +74,9 @@ class DemoProgress:
             self._output.write(msgspec.json.encode(result).decode() + "\n")
             self._output.flush()
             return
-        Console(file=self._output).print(result_table(result))
+        console = Console(file=self._output)
+        # A file or a pipe has no width of its own; the table needs this much.
+        Console(file=self._output, width=max(console.width, TABLE_WIDTH)).print(result_table(result))
 
     def close(self) -> None:
         """Leave the terminal as it was."""

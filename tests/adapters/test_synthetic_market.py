@@ -49,7 +49,7 @@ def test_another_process_makes_the_same_candles() -> None:
     path = os.pathsep.join([str(REPOSITORY), str(Path(__file__).parent)])
     environment = os.environ | {"PYTHONHASHSEED": "12345", "PYTHONPATH": path}
 
-    other = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+    other = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
 
     assert other.stdout.strip() == digest(11)
 

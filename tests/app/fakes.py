@@ -3,7 +3,7 @@
 import asyncio
 import random
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,12 +17,13 @@ from events.errors import LogUnavailable
 from events.identifiers import BotId, StreamId, Symbol, VenueName, bot_stream, new_event_id
 from events.log import ANY_VERSION, Appended, EventLog
 from events.memory import MemoryEventLog
+from events.user import SignInSucceeded
 from oxbot.adapters.memory_candles import MemoryCandleStore
 from oxbot.app.bot_runner import BotRunner
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.feed import FeedReply, FeedRequest, FeedUnavailable
 from oxbot.app.handle import handle
-from oxbot.core.bot import BotCommand
+from oxbot.core.bot import BotCommand, CommandRefused, DepositCapital, PauseBot, StartBot, StopBot
 from oxbot.core.candles import Candle, Frame, Series
 from oxbot.core.state import INITIAL, BotState, fold
 from tests.core.scenario import BOT, BTC, DECIDER, START, created, moment, running
@@ -108,16 +109,26 @@ def failing_log(inner: EventLog, *, lost: Collection[int] = (), refused: Collect
     return HookedLog(inner, before=before, after=after)
 
 
-def unsteady_log(inner: EventLog, seed: int) -> HookedLog:
-    """A log whose appends let others run a random number of times, before and after they are stored."""
-    chances = random.Random(seed)  # noqa: S311 - a test's chance, not a secret
+class UnsteadyLog(HookedLog):
+    """A log that lets others run a random number of times before and after each append and read of a stream."""
 
-    async def pause(number: int, events: Sequence[NewEvent]) -> None:
+    def __init__(self, inner: EventLog, seed: int) -> None:
+        super().__init__(inner, before=self._pause, after=self._pause)
+        self._chances = random.Random(seed)  # noqa: S311 - a test's chance, not a secret
+
+    async def read_stream(
+        self, stream: StreamId, *, after_version: int = 0, limit: int | None = None
+    ) -> Sequence[RecordedEvent]:
+        """The inner log's answer, asked for late and told late."""
+        await self._pause()
+        events = await super().read_stream(stream, after_version=after_version, limit=limit)
+        await self._pause()
+        return events
+
+    async def _pause(self, number: int = 0, events: Sequence[NewEvent] = ()) -> None:
         del number, events
-        for _ in range(chances.randrange(4)):
+        for _ in range(self._chances.randrange(4)):
             await asyncio.sleep(0)
-
-    return HookedLog(inner, before=pause, after=pause)
 
 
 class SteppingClock:
@@ -202,7 +213,9 @@ def _walk(count: int, chances: random.Random) -> list[Candle]:
         opened = max(price + chances.choice((0, 0, 0, -25, 30)), 300)
         closed = max(opened + chances.randint(-15, 15), 300)
         high, low = max(opened, closed) + chances.randint(0, 15), min(opened, closed) - chances.randint(0, 10)
-        candles.append(Candle(moment(number), *map(Decimal, (opened, high, low, closed)), Decimal(1)))
+        candles.append(
+            Candle(moment(number), Decimal(opened), Decimal(high), Decimal(low), Decimal(closed), Decimal(1))
+        )
         price = closed
     return candles
 
@@ -232,9 +245,7 @@ async def written(facts: Sequence[BotFact]) -> MemoryEventLog:
 
 async def write(log: EventLog, facts: Sequence[BotFact], stream: StreamId = STREAM) -> None:
     """Append the facts to a bot's stream, each at the close of its candle where it has one."""
-    events = [
-        NewEvent(event_id=new_event_id(), occurred_at=getattr(fact, "at", START), fact=fact) for fact in facts
-    ]
+    events = [NewEvent(event_id=new_event_id(), occurred_at=getattr(fact, "at", START), fact=fact) for fact in facts]
     await log.append(stream, events, expected=ANY_VERSION)
 
 
@@ -295,7 +306,7 @@ async def at_work(work: Awaitable[None]) -> AsyncIterator[asyncio.Task[None]]:
     """Let a runner run beside the block; it is cancelled at the end, and its failure is the test's."""
     task = asyncio.ensure_future(work)
     try:
-        yield task  # type: ignore[misc]  # a coroutine's future is a task
+        yield task
         if task.done():
             task.result()
     finally:
@@ -307,5 +318,57 @@ async def at_work(work: Awaitable[None]) -> AsyncIterator[asyncio.Task[None]]:
 async def eventually(condition: Callable[[], bool], *, seconds: float = 10) -> None:
     """Return as soon as the condition holds; fail after so many seconds."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+        while not condition():
             await asyncio.sleep(0.001)
+
+
+async def fleet_log(log: EventLog, *, frames: int = 80) -> None:
+    """Three bots' lives side by side, with pauses, resumes, deposits and a stop, and a user's stream among them."""
+    streams: dict[StreamId, list[BotFact]] = {}
+    for number in (1, 2, 3):
+        bot_id = BotId(f"bot-{number}")
+        own = await lived_with(market(frames, seed=number), _words(number), named(running(), bot_id))
+        streams[bot_stream(bot_id)] = await facts_in(own, bot_stream(bot_id))
+    await log.append(StreamId("user-1"), [_sign_in()], expected=ANY_VERSION)
+    chances = random.Random(5)  # noqa: S311
+    while streams:
+        stream = chances.choice(sorted(streams))
+        size = chances.randint(1, 4)
+        await write(log, streams[stream][:size], stream)
+        del streams[stream][:size]
+        if not streams[stream]:
+            del streams[stream]
+    await log.append(StreamId("user-1"), [_sign_in()], expected=ANY_VERSION)
+
+
+def _words(number: int) -> dict[int, list[BotCommand]]:
+    words: dict[int, list[BotCommand]] = {
+        5 * number: [DepositCapital(Decimal(number))],
+        20: [PauseBot("lunch")],
+        30 + number: [StartBot()],
+    }
+    return words | ({60: [StopBot("enough")]} if number == 3 else {})
+
+
+def _sign_in() -> NewEvent:
+    return NewEvent(event_id=new_event_id(), occurred_at=START, fact=SignInSucceeded())
+
+
+async def lived_with(
+    frames: Sequence[Frame], words: Mapping[int, Sequence[BotCommand]], facts: Sequence[BotFact]
+) -> MemoryEventLog:
+    """The log of a bot that was told the words before the frame of that number; refused words are forgotten."""
+    creation = facts[0]
+    assert isinstance(creation, BotCreated)
+    stream = bot_stream(creation.bot_id)
+    log = MemoryEventLog(Codec())
+    await write(log, facts, stream)
+    incarnation = runner(log, await stored(frames), bot_id=creation.bot_id)
+    await incarnation.claim()
+    for number, frame in enumerate(frames):
+        for command in words.get(number, ()):
+            with suppress(CommandRefused):
+                await tell(log, command, stream)
+            await incarnation.refresh()
+        await incarnation.observe([frame])
+    return log

@@ -31,6 +31,7 @@ from oxbot.core.candles import Frame
 from tests.app.fakes import (
     STREAM,
     HookedLog,
+    UnsteadyLog,
     claimed,
     facts_in,
     failing_log,
@@ -42,7 +43,6 @@ from tests.app.fakes import (
     state_in,
     stored,
     tell,
-    unsteady_log,
     written,
 )
 from tests.core import market_strategies as markets
@@ -161,6 +161,23 @@ async def test_the_cursor_is_what_was_shown_and_the_version_what_was_appended() 
     assert incarnation.state == await state_in(log)
 
 
+async def test_a_recovered_bot_goes_on_after_the_newest_candle_that_left_a_fact() -> None:
+    log, candles = await written(running()), await stored(BUSY)
+    await (await claimed(log, candles)).observe(BUSY[:30])
+
+    cursor = (await claimed(log, candles)).cursor
+
+    assert cursor == (await state_in(log)).cursor
+    assert moment(20) < cursor <= moment(29)
+
+
+async def test_what_a_candle_leads_to_occurs_at_its_close() -> None:
+    events = await (await lived(BUSY)).read_stream(STREAM)
+    cycles = [(event.fact.at, event.occurred_at) for event in events if isinstance(event.fact, OrderRequested)]
+    assert cycles
+    assert all(occurred_at == at + STEP for at, occurred_at in cycles)
+
+
 async def test_a_bot_that_does_not_exist_cannot_be_claimed() -> None:
     with pytest.raises(CommandRefused, match="no such bot"):
         await runner(MemoryEventLog(Codec()), await stored([])).claim()
@@ -187,7 +204,7 @@ def test_frames_that_come_again_or_overlap_change_nothing(pages: list[tuple[int,
 async def test_a_frame_that_is_left_out_is_gone_and_is_found_by_deciding_again() -> None:
     """A runner trusts its feed: it lives on without the frame, ignores it when it comes late, and replay tells."""
     log, candles = await written(running()), await stored(BUSY)
-    entry = await _first_entry()
+    entry = await _second_entry()
     incarnation = await claimed(log, candles)
 
     await incarnation.observe([frame for frame in BUSY if frame is not BUSY[entry]])
@@ -200,10 +217,11 @@ async def test_a_frame_that_is_left_out_is_gone_and_is_found_by_deciding_again()
     assert result.difference.at == moment(entry)
 
 
-async def _first_entry() -> int:
-    """The number of the frame in which the undisturbed bot first requests an order."""
+async def _second_entry() -> int:
+    """The number of the frame in which the undisturbed bot enters again."""
     facts = await facts_in(await lived(BUSY))
-    return next((fact.at - moment(0)) // STEP for fact in facts if isinstance(fact, OrderRequested))
+    entries = [fact.at for fact in facts if isinstance(fact, OrderRequested) and fact.reason == "entry"]
+    return (entries[1] - moment(0)) // STEP
 
 
 async def test_a_newer_claim_ends_a_bot_before_it_appends_anything() -> None:
@@ -322,7 +340,7 @@ def test_refreshing_while_observing_loses_no_fact_and_skips_no_fill(
 
     async def exercise() -> None:
         inner, candles = await written(running()), await stored(BUSY)
-        log = unsteady_log(inner, seed)
+        log = UnsteadyLog(inner, seed)
         incarnation = await claimed(log, candles)
         done = asyncio.Event()
 

@@ -30,7 +30,7 @@ from oxbot.core.bot import (
 from oxbot.core.candles import Frame
 from oxbot.core.market_view import MarketView
 from oxbot.core.state import BotState
-from tests.app.fakes import STREAM, HookedLog, facts_in, failing_log, unsteady_log, write, written
+from tests.app.fakes import STREAM, HookedLog, UnsteadyLog, facts_in, failing_log, write, written
 from tests.core.scenario import (
     BTC,
     CROSS_UP,
@@ -158,7 +158,7 @@ def check_one_winner(facts: Sequence[BotFact]) -> None:
 @given(seed=st.integers(0, 2**32))
 def test_of_two_writers_that_spend_the_same_cash_one_wins(seed: int) -> None:
     async def exercise() -> list[BotFact]:
-        log = unsteady_log(await written(TWO_SYMBOLS), seed)
+        log = UnsteadyLog(await written(TWO_SYMBOLS), seed)
         return await both_enter([log, log])
 
     check_one_winner(asyncio.run(exercise()))

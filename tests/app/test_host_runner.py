@@ -1,7 +1,7 @@
 """A process full of bots: one pull for all, each with its own failure, and nobody who holds up the market."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from events.log import EventLog
 from events.memory import MemoryEventLog
 from oxbot.app import market_runner
 from oxbot.app.feed import CandleFeed, FeedReply, FeedRequest
-from oxbot.app.host_runner import BotEnd, HostRunner
+from oxbot.app.host_runner import IDLE_SECONDS, BotEnd, HostRunner
 from oxbot.app.market_runner import MarketRunner, MaximumPace
 from oxbot.core.bot import ClaimBot, StopBot
 from oxbot.core.candles import Frame
@@ -53,11 +53,11 @@ async def log_of(*bot_ids: BotId) -> MemoryEventLog:
     return log
 
 
-async def host_over(log: EventLog, feed: CandleFeed, frames: Sequence[Frame] = FRAMES, name: str = "host") -> HostRunner:
+async def host_over(
+    log: EventLog, feed: CandleFeed, frames: Sequence[Frame] = FRAMES, name: str = "host"
+) -> HostRunner:
     """A host that nobody lives in yet."""
-    return HostRunner(
-        name, log=log, decider=DECIDER, feed=feed, candles=await stored(frames), clock=SteppingClock()
-    )
+    return HostRunner(name, log=log, decider=DECIDER, feed=feed, candles=await stored(frames), clock=SteppingClock())
 
 
 def cursors(host: HostRunner) -> dict[BotId, datetime]:
@@ -296,6 +296,42 @@ async def test_a_bot_that_failed_and_came_back_during_one_pull_is_left_alone() -
     assert ends(host) == {A: ("failed", 1)}
     assert host.status(1).bots[0].epoch == 2
     assert await history(log, bot_stream(A)) == await expected(A)
+    assert sum(map(len, log.attempts)) == await log.head() - 3, "an append that was tried and lost a race"
+
+
+async def test_an_incarnation_that_fails_in_two_ways_at_once_ends_once() -> None:
+    """Its append and its refresh both find that the log does not answer."""
+    log, failing = UnreadableLog(await log_of(A)), LogUnavailable("gone")
+    host = await host_over(log, ListedFeed(FRAMES[:1]))
+    await host.place([A])
+    log.errors = [failing] * 2
+
+    await asyncio.gather(host.refresh([A]), host.refresh([A]))
+
+    assert ends(host) == {A: ("failed", 1)}
+    assert log.errors == []
+
+
+async def test_a_host_whose_bot_has_failed_asks_for_nothing_until_it_is_back() -> None:
+    """The market must wait for that bot, so nobody may say that its candles are dealt with."""
+    inner, feed = await log_of(A), ListedFeed(FRAMES)
+    host = await host_over(failing_for(inner, A, lambda: LogUnavailable("no answer")), feed)
+    async with hosting(host, A):
+        await eventually(lambda: ends(host) == {A: ("failed", 1)})
+        asked = len(feed.requests)
+        await host.place([])
+        await asyncio.sleep(0.02)
+
+    assert len(feed.requests) == asked
+
+
+async def test_a_bot_placed_in_a_resting_host_is_shown_candles_at_once() -> None:
+    log = await log_of(A)
+    host = await host_over(log, ListedFeed(FRAMES))
+    async with hosting(host):
+        await asyncio.sleep(0.01)
+        await host.place([A])
+        await eventually(lambda: cursors(host) == {A: END}, seconds=IDLE_SECONDS / 2)
 
 
 class UnreadableLog(HookedLog):
@@ -324,6 +360,7 @@ async def test_a_host_whose_bots_have_finished_does_not_hold_up_the_market() -> 
 
     async with at_work(runner.run()), hosting(hosts[A], A):
         await tell(log, StopBot(), bot_stream(A))
+        await hosts[A].refresh([A])
         async with hosting(hosts[B], B):
             await eventually(lambda: ends(hosts[A]) == {A: ("finished", 1)})
             await eventually(lambda: cursors(hosts[B]) == {B: frames[-1].open_time})

@@ -280,7 +280,7 @@ async def test_postgres_adds_in_order_of_time_so_that_two_imports_never_deadlock
     async with asyncio.timeout(10), asyncio.TaskGroup() as group, pool.acquire() as other, other.transaction():
         await other.execute(INSERT_RAW, *first)
         ours = group.create_task(store.add([(BITCOIN, candles(1, 4)[::-1])]))
-        while not await other.fetchval(ANYONE_WAITS):  # noqa: ASYNC110  # Postgres announces no lock wait
+        while not await other.fetchval(ANYONE_WAITS):  # Postgres announces no lock wait
             await asyncio.sleep(0.01)
         await other.execute(INSERT_RAW, *second)
 

@@ -1,0 +1,214 @@
+"""What people do to bots: each command is facts in the bot's stream, or one clear refusal and nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import asyncpg
+import pytest
+
+from events.bot import BotCreated, BotPaused, BotStarted, BotStopped, CapitalDeposited
+from events.codec import Codec
+from events.errors import OxbotError
+from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
+from events.log import EventLog
+from events.memory import MemoryEventLog
+from events.postgres import PostgresEventLog
+from events.values import Instrument, MarketReference, RiskLimits
+from oxbot.app.bots import BotCommands, CommandResult, NewBot, UnknownBot, UnknownSymbol, creation
+from oxbot.core.bot import CommandRefused, InvalidCommand
+from oxbot.core.risk import InvalidLimits
+from oxbot.core.strategies import built_in
+from oxbot.core.strategy import InvalidParameter, UnknownStrategy
+from tests.app.fakes import facts_in
+from tests.core.scenario import BTC, DECIDER, ETH, FEES, START, instrument, moment
+
+pytestmark = pytest.mark.anyio
+
+A = BotId("a")
+FLEET = FleetName("fleet-1")
+NOW = START + timedelta(days=400)
+
+
+class GivenMarket:
+    """``MarketTerms`` of a market that stands at candle 12."""
+
+    venue = VenueName("test")
+    timeframe = "5m"
+
+    def __init__(self) -> None:
+        self.instruments: Sequence[Instrument] = (instrument(ETH), instrument(BTC), instrument(Symbol("BTC/EUR")))
+
+    async def next_open(self) -> datetime:
+        """Always the same."""
+        return moment(12)
+
+
+def commands(log: EventLog) -> BotCommands:
+    """The commands as one process has them."""
+    return BotCommands(log, DECIDER, fleet=FLEET, market=GivenMarket(), fees=FEES, now=lambda: NOW, actor="operator")
+
+
+@pytest.fixture
+def log() -> MemoryEventLog:
+    """An empty log."""
+    return MemoryEventLog(Codec())
+
+
+async def test_a_bot_is_created_with_everything_it_will_decide_by(log: MemoryEventLog) -> None:
+    request = NewBot(
+        name="My bot",
+        symbols=(ETH, BTC),
+        parameters={"fast": "5"},
+        capital=Decimal("250.5"),
+        limits=RiskLimits(positions_max=2),
+    )
+
+    result = await commands(log).create(request, bot_id=A)
+
+    assert result == CommandResult(A, 2, "created")
+    events = await log.read_stream(bot_stream(A))
+    assert [event.fact for event in events] == [
+        BotCreated(
+            bot_id=A,
+            fleet=FLEET,
+            name="My bot",
+            strategy=built_in().refer("ema_cross", {"fast": "5"}),
+            market=MarketReference(
+                venue=VenueName("test"),
+                timeframe="5m",
+                begins_at=moment(12),
+                instruments=(instrument(BTC), instrument(ETH)),
+            ),
+            limits=RiskLimits(positions_max=2),
+            fees=FEES,
+            quote="USDT",
+        ),
+        CapitalDeposited(amount=Decimal("250.5"), reference="initial capital"),
+    ]
+    assert {(event.occurred_at, event.metadata.actor) for event in events} == {(NOW, "operator")}
+
+
+async def test_without_an_id_every_bot_gets_one_of_its_own(log: MemoryEventLog) -> None:
+    request = NewBot(name="Twin", symbols=(BTC,))
+    results = [await commands(log).create(request) for _ in range(3)]
+    assert len({result.bot_id for result in results}) == 3
+    assert [result.version for result in results] == [2, 2, 2]
+    assert NewBot(name="Twin", symbols=(BTC,)).capital == Decimal(10000)
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "text"),
+    [
+        (
+            NewBot(name="b", symbols=(BTC, Symbol("XRP/USDT"))),
+            UnknownSymbol,
+            "symbol 'XRP/USDT' is not traded on test; there is BTC/EUR, BTC/USDT, ETH/USDT",
+        ),
+        (NewBot(name="b", symbols=(BTC, Symbol("BTC/EUR"))), UnknownSymbol, "one quote currency, not EUR, USDT"),
+        (NewBot(name="b", symbols=()), UnknownSymbol, "one quote currency, not none"),
+        (NewBot(name="b", symbols=(BTC, BTC)), InvalidCommand, "each once"),
+        (NewBot(name="b", symbols=(BTC,), strategy="luck"), UnknownStrategy, "strategy 'luck' is not known"),
+        (NewBot(name="b", symbols=(BTC,), parameters={"fats": "3"}), InvalidParameter, "fats"),
+        (NewBot(name="b", symbols=(BTC,), capital=Decimal(0)), InvalidCommand, "capital must be above 0"),
+        (NewBot(name="", symbols=(BTC,)), InvalidCommand, "name ''"),
+        (
+            NewBot(name="b", symbols=(BTC,), parameters={"size_fraction": "0.3"}),
+            InvalidCommand,
+            "size_fraction 0.3 is more of its capital than the limit position_fraction_max 0.25 allows",
+        ),
+        (NewBot(name="b", symbols=(BTC,), limits=RiskLimits(positions_max=0)), InvalidLimits, "positions_max"),
+    ],
+)
+async def test_a_bot_that_cannot_be_is_refused_and_leaves_nothing(
+    log: MemoryEventLog, request_: NewBot, error: type[OxbotError], text: str
+) -> None:
+    with pytest.raises(error) as refused:
+        await commands(log).create(request_, bot_id=A)
+    assert text in str(refused.value)
+    assert await log.head() == 0
+
+
+async def test_a_bot_is_started_paused_resumed_and_stopped(log: MemoryEventLog) -> None:
+    bots = commands(log)
+    await bots.create(NewBot(name="b", symbols=(BTC,)), bot_id=A)
+
+    results = [
+        await bots.start(A),
+        await bots.pause(A, "lunch", by="somebody"),
+        await bots.start(A),
+        await bots.stop(A, "enough"),
+    ]
+
+    assert results == [
+        CommandResult(A, 3, "running"),
+        CommandResult(A, 4, "paused"),
+        CommandResult(A, 5, "running"),
+        CommandResult(A, 6, "stopped"),
+    ]
+    assert (await facts_in(log, bot_stream(A)))[2:] == [
+        BotStarted(),
+        BotPaused(reason="lunch"),
+        BotStarted(),
+        BotStopped(reason="enough"),
+    ]
+    actors = [event.metadata.actor for event in await log.read_stream(bot_stream(A), after_version=2)]
+    assert actors == ["operator", "somebody", "operator", "operator"]
+
+
+async def test_saying_it_twice_changes_nothing(log: MemoryEventLog) -> None:
+    bots = commands(log)
+    await bots.create(NewBot(name="b", symbols=(BTC,)), bot_id=A)
+    assert await bots.start(A) == await bots.start(A) == CommandResult(A, 3, "running")
+    assert await bots.stop(A) == await bots.stop(A) == CommandResult(A, 4, "stopped")
+    assert await log.head() == 4
+
+
+async def test_what_the_bot_cannot_follow_is_refused(log: MemoryEventLog) -> None:
+    bots = commands(log)
+    await bots.create(NewBot(name="b", symbols=(BTC,)), bot_id=A)
+    with pytest.raises(CommandRefused, match="exists already"):
+        await bots.create(NewBot(name="b", symbols=(BTC,)), bot_id=A)
+    with pytest.raises(CommandRefused, match="only a running bot can be paused"):
+        await bots.pause(A)
+    await bots.stop(A)
+    with pytest.raises(CommandRefused, match="stopped for good"):
+        await bots.start(A)
+    assert await log.head() == 3
+
+
+async def test_a_bot_that_is_not_there_is_unknown(log: MemoryEventLog) -> None:
+    bots = commands(log)
+    for command in (bots.start(A), bots.pause(A), bots.stop(A)):
+        with pytest.raises(UnknownBot, match="there is no bot a"):
+            await command
+    assert await log.head() == 0
+
+
+async def test_the_command_that_creates_a_bot_can_be_made_without_giving_it() -> None:
+    command = creation(
+        NewBot(name="b", symbols=(BTC,)),
+        bot_id=A,
+        fleet=FLEET,
+        market=GivenMarket(),
+        fees=FEES,
+        begins_at=moment(3),
+    )
+    assert (command.bot_id, command.fleet, command.quote, command.fees) == (A, FLEET, "USDT", FEES)
+    assert (command.market.begins_at, command.market.instruments) == (moment(3), (instrument(BTC),))
+
+
+async def test_two_processes_that_start_pause_and_stop_one_bot_leave_one_consistent_life(pool: asyncpg.Pool) -> None:
+    """However the commands interleave, none is lost and none is recorded twice."""
+    logs = [PostgresEventLog(pool, Codec()) for _ in range(2)]
+    first, second = (commands(log) for log in logs)
+    await first.create(NewBot(name="b", symbols=(BTC,)), bot_id=A)
+
+    started = await asyncio.gather(*(bots.start(A) for bots in (first, second) for _ in range(3)))
+    await asyncio.gather(first.pause(A), second.pause(A))
+    stopped = await asyncio.gather(first.stop(A), second.stop(A))
+
+    assert set(started) == {CommandResult(A, 3, "running")}
+    assert set(stopped) == {CommandResult(A, 5, "stopped")}
+    assert [type(fact) for fact in (await facts_in(logs[0], bot_stream(A)))[2:]] == [BotStarted, BotPaused, BotStopped]
