@@ -15,6 +15,7 @@ from oxbot.adapters.memory_views import MemoryViews
 from oxbot.app.equity import EquityReader, EverythingStoredIsClosed, thinned
 from oxbot.app.projection import ProjectionRunner
 from oxbot.core.candles import Frame
+from oxbot.core.money import exact
 from oxbot.views.equity import EquityPoint
 from tests.app.fakes import claimed, market, stored, written
 from tests.core.scenario import BOT, BTC, ETH, instrument, moment, running
@@ -54,8 +55,9 @@ class Told:
             await incarnation.observe([frame])
             marks.update((symbol, candle.close) for symbol, candle in frame.candles)
             ledger = incarnation.state.ledger
-            held = sum((held.quantity * marks[symbol] for symbol, held in ledger.positions.items()), Decimal(0))
-            self.points.append(EquityPoint(frame.open_time, ledger.cash, ledger.cash + held))
+            with exact():
+                held = sum((held.quantity * marks[symbol] for symbol, held in ledger.positions.items()), Decimal(0))
+                self.points.append(EquityPoint(frame.open_time, ledger.cash, ledger.cash + held))
         await ProjectionRunner(log, self.views).catch_up()
         return self
 

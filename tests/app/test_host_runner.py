@@ -344,7 +344,8 @@ class UnreadableLog(HookedLog):
     async def read_stream(
         self, stream: StreamId, *, after_version: int = 0, limit: int | None = None
     ) -> Sequence[RecordedEvent]:
-        """The next error, or the inner log's answer."""
+        """The next error, or the inner log's answer, after letting others run."""
+        await asyncio.sleep(0)
         if self.errors:
             raise self.errors.pop()
         return await super().read_stream(stream, after_version=after_version, limit=limit)

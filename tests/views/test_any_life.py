@@ -12,6 +12,8 @@ from events.identifiers import OrderId, Symbol
 from oxbot.app.projection import decode_books, encode_books
 from oxbot.core.bot import BotCommand
 from oxbot.core.candles import Frame
+from oxbot.core.money import exact
+from oxbot.core.money import exact
 from oxbot.views.bot_views import BotBooks, project
 from oxbot.views.equity import equity_curve
 from oxbot.views.rows import BotRow, HoldingRow, PortfolioRow, PositionRow, Row, TradeRow, ViewName
@@ -35,7 +37,8 @@ class Lived:
             life.see(item)
             self.frames.append(item)
             marks.update((symbol, seen.close) for symbol, seen in item.candles)
-            self.equity.append(life.state.ledger.cash + _worth(life, marks))
+            with exact():
+                self.equity.append(life.state.ledger.cash + _worth(life, marks))
         self.facts = life.facts
         self.states = life.states
 
@@ -74,6 +77,7 @@ def test_the_rows_say_what_the_state_says_after_every_fact(life: Lived) -> None:
         names = ("cash", "deposits", "withdrawals", "realised", "fees", "reserved", "free")
         booked = (ledger.cash, ledger.deposits, ledger.withdrawals, ledger.realised, ledger.fees)
         with exact():
+            with exact():
             amounts = (*booked, state.reserved, ledger.cash - state.reserved)
         assert tuple(map(Decimal, map(str, fields(rows, PortfolioRow, "", *names)))) == amounts
         assert {key: Decimal(str(*fields(rows, PositionRow, key, "quantity"))) for key in _keys(rows, "positions")} == {
@@ -97,7 +101,7 @@ def _text(found: Row, name: str) -> str:
 
 
 def naive_trades(facts: Sequence[BotFact]) -> list[tuple[Symbol, Decimal, datetime, datetime, Decimal]]:
-    """The round trips by hand: add up a symbol's fills until what was bought is sold."""
+    """The round trips by hand, exactly: add up a symbol's fills until what was bought is sold."""
     orders = {fact.order_id: fact for fact in facts if isinstance(fact, OrderRequested)}
     open_fills: dict[Symbol, list[OrderFilled]] = {}
     trades = []
@@ -122,12 +126,16 @@ def test_trades_are_the_fills_added_up_and_explain_the_cash_when_flat(life: Live
     rows = rows_after(life.facts)
     trades = [row for row in of(rows, "trades") if isinstance(row, TradeRow)]
 
+    with exact():
+        by_hand = naive_trades(life.facts)
     assert [
         (row.symbol, Decimal(row.quantity), row.entry_time, row.exit_time, Decimal(row.net)) for row in trades
-    ] == naive_trades(life.facts)
+    ] == by_hand
     assert [row.number for row in trades] == list(range(1, len(trades) + 1))
     ledger = life.states[-1].ledger
-    if not ledger.positions:
+    if ledger.positions:
+        return
+    with exact():
         assert sum(Decimal(row.net) for row in trades) == ledger.cash - ledger.deposits + ledger.withdrawals
         assert sum(Decimal(row.fees) for row in trades) == ledger.fees
 
