@@ -345,7 +345,9 @@ def test_refreshing_while_observing_loses_no_fact_and_skips_no_fill(
         done = asyncio.Event()
 
         async def observe() -> None:
-            await incarnation.observe(BUSY)
+            for frame in BUSY:
+                await incarnation.observe([frame])
+                await asyncio.sleep(0)
             done.set()
 
         async def refresh() -> None:

@@ -13,7 +13,6 @@ from oxbot.app.projection import decode_books, encode_books
 from oxbot.core.bot import BotCommand
 from oxbot.core.candles import Frame
 from oxbot.core.money import exact
-from oxbot.core.money import exact
 from oxbot.views.bot_views import BotBooks, project
 from oxbot.views.equity import equity_curve
 from oxbot.views.rows import BotRow, HoldingRow, PortfolioRow, PositionRow, Row, TradeRow, ViewName
@@ -77,7 +76,6 @@ def test_the_rows_say_what_the_state_says_after_every_fact(life: Lived) -> None:
         names = ("cash", "deposits", "withdrawals", "realised", "fees", "reserved", "free")
         booked = (ledger.cash, ledger.deposits, ledger.withdrawals, ledger.realised, ledger.fees)
         with exact():
-            with exact():
             amounts = (*booked, state.reserved, ledger.cash - state.reserved)
         assert tuple(map(Decimal, map(str, fields(rows, PortfolioRow, "", *names)))) == amounts
         assert {key: Decimal(str(*fields(rows, PositionRow, key, "quantity"))) for key in _keys(rows, "positions")} == {
