@@ -65,6 +65,12 @@ class BotHalted(Value, frozen=True, kw_only=True, tag="bot.halted"):
     reason: str
 
 
+class BotNoticed(Value, frozen=True, kw_only=True, tag="bot.noticed"):
+    """The bot learnt of its new status after it had lived through the candle that opened at ``at``."""
+
+    at: Timestamp
+
+
 class CapitalDeposited(Value, frozen=True, kw_only=True, tag="capital.deposited"):
     """Quote currency came in from outside."""
 
@@ -172,7 +178,7 @@ class OrderExpired(Value, frozen=True, kw_only=True, tag="order.expired"):
     reason: str
 
 
-LifecycleFact = BotCreated | BotClaimed | BotStarted | BotPaused | BotStopped | BotHalted
+LifecycleFact = BotCreated | BotClaimed | BotNoticed | BotStarted | BotPaused | BotStopped | BotHalted
 CapitalFact = CapitalDeposited | CapitalWithdrawn
 OrderFact = OrderRequested | OrderDenied | OrderAccepted | OrderRejected | OrderFilled | OrderCancelled | OrderExpired
 BotFact = LifecycleFact | CapitalFact | DecisionMade | OrderFact

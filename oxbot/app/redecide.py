@@ -10,6 +10,7 @@ from events.bot import (
     BotCreated,
     BotFact,
     BotHalted,
+    BotNoticed,
     BotPaused,
     BotStarted,
     BotStopped,
@@ -29,6 +30,7 @@ from oxbot.core.state import BotState
 _GIVEN = (
     BotCreated,
     BotClaimed,
+    BotNoticed,
     BotStarted,
     BotPaused,
     BotStopped,
@@ -112,7 +114,7 @@ class _Life:
                 break
             if frame.open_time == at:
                 return self._compare(frame, cycle)
-            quiet = any(not self._decide(frame, state) for state in reversed(self._states))
+            quiet = any(not self._decide(frame, state) for state in reversed(self._possible(frame)))
             if not quiet:
                 return Difference(self._bot_id, frame.open_time, (), self._decide(frame, self._states[-1]))
         return Difference(self._bot_id, at, cycle, ())
@@ -120,6 +122,12 @@ class _Life:
     def result(self, difference: Difference | None) -> Redecided:
         """What was found so far."""
         return Redecided(self._bot_id, self._decisions, self._facts, self._frames, difference)
+
+    def _possible(self, frame: Frame) -> list[BotState]:
+        """The states that may have held at the frame: a notice tells which facts came before a candle."""
+        earlier = [state for state in self._states if state.cursor is None or state.cursor < frame.open_time]
+        newest = max((state.cursor for state in earlier if state.cursor is not None), default=None)
+        return [state for state in earlier if state.cursor == newest]
 
     def _see(self, frame: Frame) -> None:
         if self._frames == 0:

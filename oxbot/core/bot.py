@@ -1,6 +1,7 @@
 """The decider of a bot: which facts a command leads to, given everything that already happened."""
 
 import re
+from datetime import datetime
 from decimal import Decimal
 from typing import assert_never
 
@@ -10,6 +11,7 @@ from events.bot import (
     BotClaimed,
     BotCreated,
     BotFact,
+    BotNoticed,
     BotPaused,
     BotStarted,
     BotStopped,
@@ -91,6 +93,13 @@ class ClaimBot(msgspec.Struct, frozen=True):
     holder: str
 
 
+class NoticeStatus(msgspec.Struct, frozen=True):
+    """Record that the bot's status counts from after the candle that opened at ``at``."""
+
+    epoch: int
+    at: datetime
+
+
 class ObserveFrame(msgspec.Struct, frozen=True):
     """The candles of one moment have closed; ``view`` shows the market up to and including them."""
 
@@ -99,7 +108,17 @@ class ObserveFrame(msgspec.Struct, frozen=True):
     view: MarketView
 
 
-BotCommand = CreateBot | StartBot | PauseBot | StopBot | DepositCapital | WithdrawCapital | ClaimBot | ObserveFrame
+BotCommand = (
+    CreateBot
+    | StartBot
+    | PauseBot
+    | StopBot
+    | DepositCapital
+    | WithdrawCapital
+    | ClaimBot
+    | NoticeStatus
+    | ObserveFrame
+)
 
 
 class BotDecider:
@@ -166,7 +185,7 @@ class BotDecider:
 
 
 def _manage(
-    command: StartBot | PauseBot | StopBot | DepositCapital | WithdrawCapital | ClaimBot, state: BotState
+    command: StartBot | PauseBot | StopBot | DepositCapital | WithdrawCapital | ClaimBot | NoticeStatus, state: BotState
 ) -> list[BotFact]:
     match command:
         case StartBot():
@@ -180,6 +199,9 @@ def _manage(
             return [CapitalDeposited(amount=command.amount, reference=command.reference)]
         case WithdrawCapital():
             return _withdraw(command, state)
+        case NoticeStatus():
+            known = command.epoch != state.epoch or (state.cursor is not None and command.at <= state.cursor)
+            return [] if known else [BotNoticed(at=command.at)]
         case ClaimBot():
             return [BotClaimed(epoch=state.epoch + 1, holder=command.holder)]
         case _:

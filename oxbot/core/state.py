@@ -13,6 +13,7 @@ from events.bot import (
     BotCreated,
     BotFact,
     BotHalted,
+    BotNoticed,
     BotPaused,
     BotStarted,
     BotStopped,
@@ -115,6 +116,8 @@ def _evolve(state: BotState, fact: BotFact) -> BotState:
             return replace(state, created=fact, status="created")
         case BotClaimed():
             return replace(state, epoch=fact.epoch)
+        case BotNoticed():
+            return replace(state, cursor=fact.at)
         case BotStarted():
             return replace(state, status="running")
         case BotPaused():

@@ -12,6 +12,7 @@ from events.bot import (
     BotCreated,
     BotFact,
     BotHalted,
+    BotNoticed,
     BotPaused,
     BotStarted,
     BotStopped,
@@ -80,7 +81,7 @@ def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: date
             return after, [_bot_row(after), *_money_rows(after.state, fact.market.begins_at)]
         case BotStarted() | BotPaused() | BotStopped() | BotHalted():
             return after, [_bot_row(after)]
-        case BotClaimed():
+        case BotClaimed() | BotNoticed():
             return after, []
         case CapitalDeposited() | CapitalWithdrawn():
             since = after.state.cursor or after.state.configuration.market.begins_at
