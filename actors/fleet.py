@@ -10,17 +10,22 @@ import structlog
 from actors import options
 from actors.calls import ActorUnavailable, Handle, answer, spawn
 from actors.market import MarketActor
+from actors.nodes import alive_nodes, this_node
 from actors.projector import ProjectorActor
+from actors.sealer import SealerActor
 from actors.supervisor import SupervisorActor
 from actors.victims import Victim
 from events.identifiers import BotId, FleetName
 from oxbot.app.market_runner import MarketProgress
+from oxbot.app.sealer import SealerState
 from oxbot.app.supervisor_runner import HostReport
 from oxbot.config import Settings
+from oxbot.wiring.connections import share_out
 from oxbot.wiring.market import MarketPlan
 from oxbot.wiring.stores import Database
 
 TEND_SECONDS = 2.0
+SEAL_SECONDS = 10.0
 
 logger = structlog.get_logger(__name__)
 
@@ -39,16 +44,25 @@ class FleetProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fleet:
-    """The market, the projector and the supervisor of a fleet; the supervisor starts the hosts of its bots."""
+    """Market, projector, sealer and supervisor of a fleet; the supervisor starts the hosts of its bots."""
 
     def __init__(self, fleet: FleetName, database: Database, settings: Settings, plan: MarketPlan) -> None:
         level = settings.log_level
+        connections = share_out(settings.connections_max, alive_nodes())
         encoded = msgspec.msgpack.encode(plan)
         self._market: Handle = spawn(
             MarketActor, options.resident(options.market_name(fleet)), encoded, database, level
         )
         self._projector: Handle = spawn(
             ProjectorActor, options.resident(options.projector_name(fleet)), database, level
+        )
+        self._sealer: Handle = spawn(
+            SealerActor,
+            options.sealer(options.sealer_name(fleet), this_node()),
+            settings.home,
+            database,
+            level,
+            settings.seal_interval_seconds,
         )
         self._supervisor: Handle = spawn(
             SupervisorActor,
@@ -57,6 +71,7 @@ class Fleet:
             database,
             level,
             settings.bots_per_actor,
+            connections,
         )
 
     async def progress(self) -> FleetProgress:
@@ -74,6 +89,16 @@ class Fleet:
             except ActorUnavailable as error:
                 logger.warning("supervisor_unavailable", error=str(error))
             await asyncio.sleep(TEND_SECONDS)
+
+    async def seal(self) -> None:
+        """Seal the log as it is, as the last thing before an orderly end; what cannot be sealed now is next time."""
+        try:
+            state: SealerState = await answer(self._sealer.seal.remote(), of="the sealer", seconds=SEAL_SECONDS)
+        except ActorUnavailable as error:
+            logger.warning("not_sealed", error=str(error))
+        else:
+            if state.refusal is not None:
+                logger.error("not_sealed", error=state.refusal)
 
     async def kill(self, victim: Victim) -> int:
         """Kill a process with SIGKILL, as a crash would; of the bots' hosts the first. Answers its process id."""

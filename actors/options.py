@@ -1,12 +1,16 @@
 """How every kind of actor is spawned: names, lifetimes, restarts, resources, bounds. In one place."""
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from events.identifiers import FleetName
 
 NAMESPACE = "oxbot"
 CALL_SECONDS = 30.0
 PENDING_CALLS_MAX = 1000
+
+GATEWAY_CALLERS_MAX = 2000
+GATEWAY_PENDING_CALLS_MAX = 64
+"""Of one caller: it has one append under way, and a few reads; what it has given up waiting for counts as well."""
 
 
 class Options(TypedDict):
@@ -20,6 +24,8 @@ class Options(TypedDict):
     max_task_retries: int
     max_pending_calls: int
     get_if_exists: bool
+    max_concurrency: NotRequired[int]
+    resources: NotRequired[dict[str, float]]
 
 
 def resident(name: str) -> Options:
@@ -36,6 +42,24 @@ def resident(name: str) -> Options:
     )
 
 
+def sealer(name: str, node: str) -> Options:
+    """A resident that stays on the machine with this address, where its key is."""
+    how = resident(name)
+    how["resources"] = {f"node:{node}": 0.001}
+    return how
+
+
+def gateway(name: str, node: str | None) -> Options:
+    """A resident that many processes call at once, kept on the machine with this address if there is one."""
+    how = resident(name)
+    how["max_concurrency"] = GATEWAY_CALLERS_MAX
+    how["max_pending_calls"] = GATEWAY_PENDING_CALLS_MAX
+    if node is not None:
+        # Ray gives every machine this resource; a preference alone it ignores for actors that ask for no processor.
+        how["resources"] = {f"node:{node}": 0.001}
+    return how
+
+
 def market_name(fleet: FleetName) -> str:
     """The market of a fleet."""
     return f"{fleet}-market"
@@ -46,6 +70,16 @@ def projector_name(fleet: FleetName) -> str:
     return f"{fleet}-projector"
 
 
+def sealer_name(fleet: FleetName) -> str:
+    """The sealer that a fleet's run started."""
+    return f"{fleet}-sealer"
+
+
 def supervisor_name(fleet: FleetName) -> str:
     """The supervisor of a fleet."""
     return f"{fleet}-supervisor"
+
+
+def gateway_name(fleet: FleetName, node: str) -> str:
+    """The gateway of a fleet on the machine with this address."""
+    return f"{fleet}-gateway-{node}"

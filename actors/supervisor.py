@@ -9,11 +9,13 @@ import ray
 from actors import options
 from actors.bot_host import BotHostActor
 from actors.calls import ActorUnavailable, Handle, answer, find, spawn
+from actors.gateway import Gateways
 from actors.resident import Resident
 from events.identifiers import BotId, FleetName
 from oxbot.app.host_runner import HostStatus
 from oxbot.app.supervisor_runner import HostReport, HostUnavailable, SupervisorRunner
 from oxbot.logs import configure_logs
+from oxbot.wiring.connections import HostConnections
 from oxbot.wiring.stores import Database
 from oxbot.wiring.supervisor import open_supervisor
 
@@ -23,9 +25,11 @@ T = TypeVar("T")
 class SupervisorActor:
     """A process for the control loop; it learns the fleet from the log."""
 
-    def __init__(self, fleet: FleetName, database: Database, log_level: str, bots_per_actor: int) -> None:
+    def __init__(
+        self, fleet: FleetName, database: Database, log_level: str, bots_per_actor: int, connections: HostConnections
+    ) -> None:
         configure_logs(log_level)
-        hosts = RemoteHosts(fleet, database, log_level)
+        hosts = RemoteHosts(fleet, database, log_level, connections)
         self._resident: Resident[SupervisorRunner] = Resident(
             "supervisor", lambda: open_supervisor(fleet, database, hosts, bots_per_actor=bots_per_actor)
         )
@@ -41,19 +45,20 @@ class SupervisorActor:
 
 
 class RemoteHosts:
-    """``Hosts`` that are Ray actors."""
+    """``Hosts`` that are Ray actors: the first of them with a connection each, the others behind gateways."""
 
-    def __init__(self, fleet: FleetName, database: Database, log_level: str) -> None:
+    def __init__(self, fleet: FleetName, database: Database, log_level: str, connections: HostConnections) -> None:
         self._fleet = fleet
         self._database = database
         self._log_level = log_level
+        self._connections = connections
         self._handles: dict[str, Handle] = {}
 
     async def ensure(self, host: str) -> None:
         """Create the host's process unless there is one."""
         if host not in self._handles:
             market = options.market_name(self._fleet)
-            arguments = (host, market, self._database, self._log_level)
+            arguments = (host, market, self._way_to_log(host), self._log_level)
             self._handles[host] = spawn(BotHostActor, options.resident(host), *arguments)
 
     async def status(self, host: str) -> HostStatus:
@@ -69,9 +74,17 @@ class RemoteHosts:
         await self._answer(host, self._handles[host].refresh.remote(list(bot_ids)))
 
     async def wake(self) -> None:
-        """Make sure that the market and the projector are at work, also after Ray has restarted them."""
-        for name in (options.market_name(self._fleet), options.projector_name(self._fleet)):
-            await self._wake(name)
+        """Make sure that market, projector and sealer are at work, also after Ray has restarted them."""
+        for name in (options.market_name, options.projector_name, options.sealer_name):
+            await self._wake(name(self._fleet))
+
+    def _way_to_log(self, host: str) -> Database | Gateways:
+        """What the host is given for its lifetime: by its number alone, so that every supervisor gives the same."""
+        if int(host.rpartition("-")[2]) <= self._connections.direct:
+            return self._database
+        gateways = Gateways(fleet=self._fleet, nodes=self._connections.gateways)
+        gateways.ensure(self._database, self._log_level)
+        return gateways
 
     async def _wake(self, name: str) -> None:
         try:

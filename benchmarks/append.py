@@ -1,14 +1,14 @@
-"""Appends per second and time to durable through the group-commit writer, beside raw inserts into a bare table."""
+"""Appends per second and time to durable through the group-commit writer, beside eventsourcing and a bare table."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-
-import asyncpg
+from uuid import uuid4
 
 from benchmarks import Result, Round, latency_ms, result, temporary_database, throughput
+from benchmarks._stores import BARE_TABLE, BareQueue, BareTable, Content, EventSourcing
 from events.bot import OrderFilled
 from events.codec import Codec
 from events.commit import GroupCommitLog
@@ -18,101 +18,100 @@ from events.log import ANY_VERSION
 from events.postgres import PostgresEventLog
 from oxbot.adapters.database import open_pool
 
-ROUNDS = 5
+ROUNDS = 7
 ROUND_SECONDS = 0.8
-BATCHES = (1, 10, 100)
-BOTS = 24
+BATCHES = (1, 10, 100, 1000)
+WRITERS = (16, 64)
+EVENTSOURCING = "eventsourcing, as it comes (locks its table)"
+BARE = "asyncpg unnest insert, bare table"
+QUEUE = "asyncpg one-writer group commit, bare table"
+OURS = "ours"
 
-BARE_TABLE = """
-CREATE TABLE bare_events (
-    position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    stream_no bigint NOT NULL,
-    version bigint NOT NULL,
-    event_id uuid NOT NULL UNIQUE,
-    event_type text NOT NULL,
-    schema_version smallint NOT NULL,
-    occurred_at timestamptz NOT NULL,
-    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    payload bytea NOT NULL,
-    metadata bytea NOT NULL,
-    UNIQUE (stream_no, version)
+Case = Callable[[], Awaitable[Round]]
+"""One timed round of one contender."""
+
+FACT = OrderFilled(
+    order_id=OrderId("bot-7-0001234"),
+    fill_id=FillId("bot-7-0001234-1"),
+    at=datetime(2024, 1, 31, 23, 55, tzinfo=UTC),
+    quantity=Decimal("0.01190000"),
+    price=Decimal("42000.10"),
+    fee=Decimal("0.49980119"),
+    liquidity="taker",
+    complete=True,
 )
-"""
-
-INSERT_MANY = """
-INSERT INTO bare_events (
-    stream_no, version, event_id, event_type, schema_version, occurred_at, payload, metadata
-)
-SELECT * FROM unnest(
-    $1::bigint[], $2::bigint[], $3::uuid[], $4::text[], $5::smallint[], $6::timestamptz[], $7::bytea[], $8::bytea[]
-)
-"""
-
-INSERT_ONE = """
-INSERT INTO bare_events (
-    stream_no, version, event_id, event_type, schema_version, occurred_at, payload, metadata
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-"""
-
-Call = Callable[[int], Awaitable[None]]
-"""One append or insert by the producer of this number."""
+METADATA = Metadata(actor="bot-7")
 
 
 async def run() -> AsyncIterator[Result]:
-    """Batches of 1, 10 and 100 events from one producer, then 24 producers of single events."""
+    """One producer of batches of 1, 10, 100 and 1000 events, then 16 and 64 writers of single events."""
     async with (
         temporary_database() as dsn,
         await open_pool(dsn, size=2, application_name="ours") as pool,
-        await open_pool(dsn, size=BOTS, application_name="reference") as bare,
-        GroupCommitLog(PostgresEventLog(pool, Codec())) as log,
+        await open_pool(dsn, size=1, application_name="reference") as bare,
+        GroupCommitLog(PostgresEventLog(pool, Codec()), Codec()) as log,
     ):
         await bare.execute(BARE_TABLE)
-        versions = [0] * BOTS
-        for size in BATCHES:
-            ours, theirs = await _interleaved(_append(log, size), _insert_many(bare, versions, size), 1, size)
-            for line in _results(f"batch {size}", ours, theirs, "asyncpg unnest insert, bare table"):
-                yield line
-        ours, theirs = await _interleaved(_append(log, 1), _insert_one(bare, versions), BOTS, 1)
-        for line in _results(f"{BOTS} bots", ours, theirs, f"asyncpg single inserts, {BOTS} connections, bare table"):
-            yield line
+        content = _content()
+        table, reference = BareTable(bare, content), EventSourcing(dsn, content, connections=max(WRITERS))
+        try:
+            for size in BATCHES:
+                contenders = {
+                    OURS: lambda size=size: _produce(lambda _: _append(log, 0, size), 1, size),
+                    EVENTSOURCING: lambda size=size: _in_threads(reference, 1, size),
+                    BARE: lambda size=size: _produce(lambda _: table.insert([0] * size), 1, size),
+                }
+                for line in _results(f"batch {size}", await _interleaved(contenders)):
+                    yield line
+            for writers in WRITERS:
+                contenders = {
+                    OURS: lambda writers=writers: _produce(lambda number: _append(log, number, 1), writers, 1),
+                    EVENTSOURCING: lambda writers=writers: _in_threads(reference, writers, 1),
+                    QUEUE: lambda writers=writers: _through_queue(table, writers),
+                }
+                for line in _results(f"{writers} writers", await _interleaved(contenders)):
+                    yield line
+        finally:
+            reference.close()
 
 
-def _results(case: str, ours: list[Round], theirs: list[Round], reference_name: str) -> list[Result]:
-    rate = result(
-        "append",
-        f"{case}, throughput",
-        ours=throughput(ours),
-        reference=throughput(theirs),
-        reference_name=reference_name,
-        unit="events/s",
-    )
-    latencies = [
-        result(
+def _results(case: str, rounds: Mapping[str, Sequence[Round]]) -> Iterator[Result]:
+    ours = list(rounds[OURS])
+    for name in rounds.keys() - {OURS}:
+        theirs = list(rounds[name])
+        yield result(
             "append",
-            f"{case}, {name} to durable",
-            ours=latency_ms(ours, fraction),
-            reference=latency_ms(theirs, fraction),
-            reference_name=reference_name,
-            unit="ms",
-            digits=3,
+            f"{case}, throughput",
+            ours=throughput(ours),
+            reference=throughput(theirs),
+            reference_name=name,
+            unit="events/s",
         )
-        for name, fraction in (("p50", 0.5), ("p99", 0.99))
-    ]
-    return [rate, *latencies]
+        for label, fraction in (("p50", 0.5), ("p99", 0.99)):
+            yield result(
+                "append",
+                f"{case}, {label} to durable",
+                ours=latency_ms(ours, fraction),
+                reference=latency_ms(theirs, fraction),
+                reference_name=name,
+                unit="ms",
+                digits=3,
+            )
 
 
-async def _interleaved(ours: Call, theirs: Call, producers: int, size: int) -> tuple[list[Round], list[Round]]:
-    """Rounds of both in turn, after one of each that is not counted."""
-    rounds: tuple[list[Round], list[Round]] = ([], [])
+async def _interleaved(contenders: Mapping[str, Case]) -> dict[str, list[Round]]:
+    """Rounds of all in turn, after one of each that is not counted."""
+    rounds: dict[str, list[Round]] = {name: [] for name in contenders}
     for number in range(ROUNDS + 1):
-        for call, timed in zip((ours, theirs), rounds, strict=True):
-            measured = await _round(call, producers, size)
+        for name, case in contenders.items():
+            measured = await case()
             if number > 0:
-                timed.append(measured)
+                rounds[name].append(measured)
     return rounds
 
 
-async def _round(call: Call, producers: int, size: int) -> Round:
+async def _produce(call: Callable[[int], Awaitable[object]], producers: int, size: int) -> Round:
+    """So many producers, each with its next call as soon as the last one is answered."""
     latencies: list[float] = []
     began = time.perf_counter()
 
@@ -126,52 +125,39 @@ async def _round(call: Call, producers: int, size: int) -> Round:
     return Round(len(latencies) * size / (time.perf_counter() - began), latencies)
 
 
-def _append(log: GroupCommitLog, size: int) -> Call:
-    async def call(number: int) -> None:
-        await log.append(StreamId(f"bot-{number}"), [_event() for _ in range(size)], expected=ANY_VERSION)
-
-    return call
-
-
-def _insert_many(bare: asyncpg.Pool, versions: list[int], size: int) -> Call:
-    """The floor: the same rows, already encoded, with no expected version, duplicate check or order."""
-    row = _encoded()
-
-    async def call(number: int) -> None:
-        versions[number] += size
-        first = versions[number] - size + 1
-        rows = [(number, first + k, new_event_id(), *row) for k in range(size)]
-        await bare.execute(INSERT_MANY, *zip(*rows, strict=True))
-
-    return call
+async def _through_queue(table: BareTable, writers: int) -> Round:
+    queue = BareQueue(table)
+    running = asyncio.ensure_future(queue.run())
+    try:
+        return await _produce(queue.append, writers, 1)
+    finally:
+        running.cancel()
 
 
-def _insert_one(bare: asyncpg.Pool, versions: list[int]) -> Call:
-    row = _encoded()
+async def _in_threads(reference: EventSourcing, writers: int, size: int) -> Round:
+    """The package blocks, so each of its writers is a thread, with a stream of its own."""
+    latencies: list[float] = []
+    began = time.perf_counter()
 
-    async def call(number: int) -> None:
-        versions[number] += 1
-        await bare.execute(INSERT_ONE, number, versions[number], new_event_id(), *row)
+    def produce() -> None:
+        stream = uuid4()
+        while time.perf_counter() - began < ROUND_SECONDS:
+            sent = time.perf_counter()
+            reference.insert(stream, size)
+            latencies.append(time.perf_counter() - sent)
 
-    return call
-
-
-def _event() -> NewEvent:
-    now = datetime.now(UTC)
-    fact = OrderFilled(
-        order_id=OrderId("bot-7-0001234"),
-        fill_id=FillId("bot-7-0001234-1"),
-        at=now,
-        quantity=Decimal("0.01190000"),
-        price=Decimal("42000.10"),
-        fee=Decimal("0.49980119"),
-        liquidity="taker",
-        complete=True,
+    await asyncio.gather(
+        *(asyncio.get_running_loop().run_in_executor(reference.threads, produce) for _ in range(writers))
     )
-    return NewEvent(event_id=new_event_id(), occurred_at=now, fact=fact, metadata=Metadata(actor="bot-7"))
+    return Round(len(latencies) * size / (time.perf_counter() - began), latencies)
 
 
-def _encoded() -> tuple[str, int, datetime, bytes, bytes]:
-    event, codec = _event(), Codec()
-    event_type, schema_version, payload = codec.encode(event.fact)
-    return event_type, schema_version, event.occurred_at, payload, codec.encode_metadata(event.metadata)
+async def _append(log: GroupCommitLog, number: int, size: int) -> None:
+    now = datetime.now(UTC)
+    events = [NewEvent(event_id=new_event_id(), occurred_at=now, fact=FACT, metadata=METADATA) for _ in range(size)]
+    await log.append(StreamId(f"bot-{number}"), events, expected=ANY_VERSION)
+
+
+def _content() -> Content:
+    codec = Codec()
+    return Content(*codec.encode(FACT), codec.encode_metadata(METADATA))

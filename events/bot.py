@@ -43,19 +43,26 @@ class BotClaimed(Value, frozen=True, kw_only=True, tag="bot.claimed"):
 
 
 class BotStarted(Value, frozen=True, kw_only=True, tag="bot.started"):
-    """The bot may trade."""
+    """The bot may trade, from the candle that opens at ``effective_at`` on; without it, from its next one on."""
+
+    effective_at: Timestamp | None = None
 
 
 class BotPaused(Value, frozen=True, kw_only=True, tag="bot.paused"):
-    """The bot enters nothing new; its exits are still managed."""
+    """The bot enters nothing new; its exits are still managed. For ``effective_at`` see ``BotStarted``."""
 
     reason: str = ""
+    effective_at: Timestamp | None = None
 
 
 class BotStopped(Value, frozen=True, kw_only=True, tag="bot.stopped"):
-    """The bot is off for good: it closes what it holds at the next open and enters nothing more."""
+    """The bot is off for good: it closes what it holds at the next open and enters nothing more.
+
+    For ``effective_at`` see ``BotStarted``.
+    """
 
     reason: str = ""
+    effective_at: Timestamp | None = None
 
 
 class BotHalted(Value, frozen=True, kw_only=True, tag="bot.halted"):
@@ -66,7 +73,7 @@ class BotHalted(Value, frozen=True, kw_only=True, tag="bot.halted"):
 
 
 class BotNoticed(Value, frozen=True, kw_only=True, tag="bot.noticed"):
-    """The bot learnt of its new status after it had lived through the candle that opened at ``at``."""
+    """The bot learnt of a status after the candle that opened at ``at``, though it had counted for earlier candles."""
 
     at: Timestamp
 

@@ -3,19 +3,23 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
+from events.codec import Codec
+from events.encoded import EncodedCommand, command_size, encode_command
 from events.envelope import NewEvent, RecordedEvent
-from events.errors import LogError, LogUnavailable
+from events.errors import Backpressure, LogClosed, LogError, LogUnavailable
 from events.identifiers import StreamId
-from events.log import AppendCommand, Appended, EventLog, check_append
+from events.log import Appended, LogReader, Outcome
 
 
-class BatchLog(EventLog, Protocol):
-    """An event log that can append many commands at once and tell waiters in other processes about it."""
+class BatchLog(LogReader, Protocol):
+    """A log that can append many encoded commands at once and tell waiters in other processes about it."""
 
-    async def append_batch(self, commands: Sequence[AppendCommand]) -> list[Appended | LogError]:
+    async def append_encoded(self, commands: Sequence[EncodedCommand]) -> list[Outcome]:
         """One outcome per command, in order; a stream may come once."""
         ...
 
@@ -25,37 +29,54 @@ class BatchLog(EventLog, Protocol):
 
 
 class _Request(NamedTuple):
-    command: AppendCommand
+    command: EncodedCommand
+    size: int
+    expires_at: float
     answer: asyncio.Future[Appended]
 
 
 class GroupCommitLog:
     """An ``EventLog`` that queues appends and sends all that are queued as one batch, one batch at a time.
 
-    Appends to one stream keep their order and never share a batch. When ``queue_max`` commands wait, the next one
-    waits for room. Nothing is sent unless ``run`` runs, either in a task group of the caller's, ended by ``close``, or
-    by ``async with``, which does both and drains the queue on the way out.
+    Appends to one stream keep their order and never share a batch. A fact is encoded in its caller's ``append``, so one
+    that cannot be fails alone and at once. When ``queue_max`` commands wait, the next one waits for room; whoever is
+    not on the way after ``wait_seconds`` is answered with ``Backpressure``.
+
+    Nothing is sent unless ``run`` runs, either in a task group of the caller's, ended by ``close``, or by
+    ``async with``, which does both. After ``close`` what is queued is sent for up to ``grace_seconds``; then whoever
+    is still waiting hears ``LogUnavailable``, and whether its events were stored.
     """
 
     def __init__(
         self,
         log: BatchLog,
+        codec: Codec,
         *,
         events_max: int = 1000,
         commands_max: int = 500,
+        bytes_max: int = 16 << 20,
         queue_max: int = 10_000,
         linger_seconds: float = 0.0,
+        wait_seconds: float = 30.0,
+        grace_seconds: float = 10.0,
         hints_per_second_max: float = 20.0,
     ) -> None:
         self._log = log
+        self._codec = codec
         self._events_max = events_max
         self._commands_max = commands_max
+        self._bytes_max = bytes_max
         self._linger_seconds = linger_seconds
+        self._wait_seconds = wait_seconds
+        self._grace_seconds = grace_seconds
         self._hint_interval_seconds = 1 / hints_per_second_max
         self._waiting: dict[StreamId, deque[_Request]] = {}
+        self._events_waiting = 0
+        self._under_way: Sequence[_Request] = ()
         self._room = asyncio.Semaphore(queue_max)
         self._queued = asyncio.Event()
-        self._closed = False
+        self._full = asyncio.Event()
+        self._closing = asyncio.Event()
         self._hint_due = asyncio.Event()
         self._committed_position = 0
         self._tasks: asyncio.TaskGroup | None = None
@@ -80,92 +101,140 @@ class GroupCommitLog:
         """Send what is queued, batch after batch, until ``close`` was called and everything queued is answered."""
         async with asyncio.TaskGroup() as tasks:
             hints = tasks.create_task(self._send_hints())
+            flushing = tasks.create_task(self._flush_until_closed())
             try:
-                await self._flush_until_closed()
-                if self._hint_due.is_set():
-                    await self._log.hint(self._committed_position)
+                await self._closing.wait()
+                await asyncio.wait([flushing], timeout=self._grace_seconds)
             finally:
                 self.close()
                 self._abandon()
+                flushing.cancel()
                 hints.cancel()
 
     def close(self) -> None:
         """Refuse new appends; ``run`` returns once those already queued are answered."""
-        self._closed = True
+        self._closing.set()
         self._queued.set()
+        self._full.set()
 
     async def append(self, stream: StreamId, events: Sequence[NewEvent], *, expected: int) -> Appended:
         """See ``EventLog.append``. Cancelled before its batch is sent, it is not stored; after, it may be."""
-        check_append(stream, events, expected=expected)
-        async with self._room:
-            if self._closed:
-                raise LogUnavailable("this process is closing its log; nothing was stored")
-            answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-            request = _Request(AppendCommand(stream, expected, events), answer)
-            self._waiting.setdefault(stream, deque()).append(request)
-            self._queued.set()
-            return await answer
+        command = encode_command(self._codec, stream, events, expected=expected)
+        if self._room.locked():
+            await self._enter()
+        else:
+            await self._room.acquire()
+        try:
+            if self._closing.is_set():
+                raise LogClosed("this process is closing its log; nothing was stored")
+            return await self._queue(command)
+        finally:
+            self._room.release()
 
     async def read_stream(
-        self, stream: StreamId, *, after_version: int = 0, limit: int | None = None
+        self, stream: StreamId, *, after_version: int = 0, limit: int | None = None, up_to_position: int | None = None
     ) -> Sequence[RecordedEvent]:
-        """See ``EventLog.read_stream``."""
-        return await self._log.read_stream(stream, after_version=after_version, limit=limit)
+        """See ``LogReader.read_stream``."""
+        return await self._log.read_stream(
+            stream, after_version=after_version, limit=limit, up_to_position=up_to_position
+        )
 
     async def read_all(
-        self, *, after_position: int = 0, limit: int = 1000, types: Sequence[str] | None = None
+        self,
+        *,
+        after_position: int = 0,
+        limit: int = 1000,
+        types: Sequence[str] | None = None,
+        up_to: int | None = None,
     ) -> Sequence[RecordedEvent]:
-        """See ``EventLog.read_all``."""
-        return await self._log.read_all(after_position=after_position, limit=limit, types=types)
+        """See ``LogReader.read_all``."""
+        return await self._log.read_all(after_position=after_position, limit=limit, types=types, up_to=up_to)
 
     async def head(self) -> int:
-        """See ``EventLog.head``."""
+        """See ``LogReader.head``."""
         return await self._log.head()
 
     async def wait_beyond(self, position: int, *, timeout_seconds: float) -> int:
-        """See ``EventLog.wait_beyond``."""
+        """See ``LogReader.wait_beyond``."""
         return await self._log.wait_beyond(position, timeout_seconds=timeout_seconds)
 
+    async def position_at(self, time: datetime) -> int:
+        """See ``LogReader.position_at``."""
+        return await self._log.position_at(time)
+
+    async def _enter(self) -> None:
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._room.acquire()
+        except TimeoutError:
+            raise Backpressure(f"the append found no room for {self._wait_seconds:g} s; nothing was stored") from None
+
+    def _queue(self, command: EncodedCommand) -> asyncio.Future[Appended]:
+        loop = asyncio.get_running_loop()
+        request = _Request(command, command_size(command), loop.time() + self._wait_seconds, loop.create_future())
+        self._waiting.setdefault(command.stream, deque()).append(request)
+        self._events_waiting += len(command.events)
+        self._queued.set()
+        if self._events_waiting >= self._events_max:
+            self._full.set()
+        return request.answer
+
     async def _flush_until_closed(self) -> None:
-        while self._waiting or not self._closed:
+        while self._waiting or not self._closing.is_set():
             await self._queued.wait()
-            if self._linger_seconds and not self._closed:
-                await asyncio.sleep(self._linger_seconds)
-            batch = self._take_batch()
-            if batch:
-                await self._flush(batch)
-            if not self._waiting and not self._closed:
-                self._queued.clear()
+            if self._linger_seconds and not self._full.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._linger_seconds):
+                        await self._full.wait()
+            self._under_way = self._take_batch()
+            if self._under_way:
+                await self._flush(self._under_way)
+            if not self._closing.is_set():
+                if not self._waiting:
+                    self._queued.clear()
+                if self._events_waiting < self._events_max:
+                    self._full.clear()
+        if self._hint_due.is_set():
+            await self._log.hint(self._committed_position)
 
     def _take_batch(self) -> list[_Request]:
         """The oldest command of each waiting stream, as many as fit, without those whose caller has gone."""
         batch: list[_Request] = []
-        events = 0
-        taken: dict[StreamId, deque[_Request]] = {}
+        events = size = 0
+        now = asyncio.get_running_loop().time()
+        left: dict[StreamId, deque[_Request]] = {}
         while self._waiting and len(batch) < self._commands_max:
             stream, requests = next(iter(self._waiting.items()))
-            while requests and requests[0].answer.done():
-                requests.popleft()
+            if requests[0].answer.done() or requests[0].expires_at < now:
+                self._drop_gone(requests, now)
             if requests:
                 events += len(requests[0].command.events)
-                if batch and events > self._events_max:
+                size += requests[0].size
+                if batch and (events > self._events_max or size > self._bytes_max):
                     break
                 batch.append(requests.popleft())
+                self._events_waiting -= len(batch[-1].command.events)
             del self._waiting[stream]
             if requests:
-                taken[stream] = requests
-        self._waiting.update(taken)
+                left[stream] = requests
+        self._waiting.update(left)
         return batch
 
-    async def _flush(self, batch: list[_Request]) -> None:
+    def _drop_gone(self, requests: deque[_Request], now: float) -> None:
+        """Let go of the first requests while nobody waits for them any more, or they have waited too long."""
+        while requests and (requests[0].answer.done() or requests[0].expires_at < now):
+            request = requests.popleft()
+            self._events_waiting -= len(request.command.events)
+            waited = Backpressure(f"the append was not sent within {self._wait_seconds:g} s; nothing was stored")
+            _answer([request], [waited])
+
+    async def _flush(self, batch: Sequence[_Request]) -> None:
         try:
-            outcomes = await self._log.append_batch([request.command for request in batch])
+            outcomes = await self._log.append_encoded([request.command for request in batch])
         except LogError as error:
             outcomes = [error] * len(batch)
-        except BaseException:
-            _answer(batch, [LogUnavailable("the append was cut off; whether it was stored is unknown")] * len(batch))
-            raise
         _answer(batch, outcomes)
+        self._under_way = ()
         positions = [outcome.position for outcome in outcomes if isinstance(outcome, Appended)]
         if positions:
             self._committed_position = max(self._committed_position, *positions)
@@ -180,12 +249,15 @@ class GroupCommitLog:
             await asyncio.sleep(self._hint_interval_seconds)
 
     def _abandon(self) -> None:
+        """Answer everyone who still waits; what is under way may yet be stored."""
+        cut_off = LogUnavailable("the append was cut off; whether it was stored is unknown")
+        _answer(self._under_way, [cut_off] * len(self._under_way))
         requests = [request for queue in self._waiting.values() for request in queue]
         self._waiting.clear()
-        _answer(requests, [LogUnavailable("the log's writer has ended; nothing was stored")] * len(requests))
+        _answer(requests, [LogClosed("the log's writer has ended; nothing was stored")] * len(requests))
 
 
-def _answer(batch: Sequence[_Request], outcomes: Sequence[Appended | LogError]) -> None:
+def _answer(batch: Sequence[_Request], outcomes: Sequence[Outcome]) -> None:
     for request, outcome in zip(batch, outcomes, strict=True):
         if request.answer.done():
             continue

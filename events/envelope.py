@@ -8,9 +8,10 @@ import msgspec
 
 from events.bot import BotFact
 from events.identifiers import EventId, StreamId
+from events.system import SystemFact
 from events.user import UserFact
 
-Fact = BotFact | UserFact
+Fact = BotFact | UserFact | SystemFact
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,7 +4,7 @@ import math
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NewType
 
 import msgspec
 
@@ -12,6 +12,9 @@ from events.identifiers import Symbol, VenueName
 
 Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 """A moment in UTC; a time without a zone is refused when a fact is decoded."""
+
+SubjectId = NewType("SubjectId", str)
+"""A person whom personal fields are about: the name of the person's own stream."""
 
 Side = Literal["buy", "sell"]
 OrderKind = Literal["market", "limit", "stop", "take_profit"]
@@ -31,6 +34,18 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             number = getattr(self, name)
             if number is not None and not number.is_finite():
                 raise ValueError(f"{type(self).__name__}.{name} must be a finite number, not {number}")
+
+
+class EncryptedText(Value, frozen=True, kw_only=True):
+    """Personal text under its subject's own key (AES-256-GCM); once the key is destroyed nobody can read it again.
+
+    The log, its hashes and its copies hold nothing else of it, so erasing a person changes no byte of the log.
+    """
+
+    subject: SubjectId
+    key_id: str
+    nonce: bytes
+    ciphertext: bytes
 
 
 class Parameter(Value, frozen=True, kw_only=True):

@@ -36,20 +36,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Everything that can be set, each by the environment variable ``OXBOT_`` and its name in capitals.
 
     home: where the embedded database, keys and tokens are kept.
-    database_url: a Postgres 15 or newer to use instead of the embedded one.
+    database_url: a Postgres 15 or newer to use instead of the embedded one, by a login that may migrate it.
+    database_role_password: what every oxbot_* role logs in with; without it, processes step down from the login above.
+    archive_directory: where ``oxbot archive`` keeps what has left the database; without it, a directory in home. Every
+    process that reads the log must find it under this name.
     ray_address: a Ray cluster to use instead of a local one.
     api_host, api_port: where the API listens.
     bots_per_actor: how many bots share one host process.
+    connections_max: how many connections to Postgres the processes of the installation hold together, at most.
+    seal_interval_seconds: how long after a checkpoint of the log the next one is signed, at the soonest.
     market_seed, market_symbols, market_timeframe: the synthetic market of ``oxbot up``.
     log_level: debug, info, warning or error.
     """
 
     home: Path
     database_url: Secret | None = None
+    database_role_password: Secret | None = None
+    archive_directory: Path | None = None
     ray_address: str | None = None
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8020
     bots_per_actor: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    connections_max: Annotated[int, msgspec.Meta(ge=15, le=10_000)] = 20
+    seal_interval_seconds: Annotated[float, msgspec.Meta(ge=0.1, le=86_400)] = 10.0
     market_seed: Annotated[int, msgspec.Meta(ge=0)] = 1
     market_symbols: tuple[str, ...] = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT", "ADA/USDT")
     market_timeframe: str = "5m"
@@ -58,6 +67,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise ValueError(f"log_level must be debug, info, warning or error, not {self.log_level}")
+
+    @property
+    def archive(self) -> Path:
+        """Where the archive is."""
+        return self.archive_directory or self.home / "archive"
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
@@ -68,8 +82,9 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         known = ", ".join(PREFIX + name.upper() for name in Settings.__struct_fields__)
         raise InvalidSetting(f"unknown setting {PREFIX}{unknown[0].upper()}; there is {known}")
     values: dict[str, object] = {"home": user_data_path("oxbot"), **given}
-    if "database_url" in values:
-        values["database_url"] = Secret(given["database_url"])
+    for name in ("database_url", "database_role_password"):
+        if name in values:
+            values[name] = Secret(given[name])
     if "market_symbols" in values:
         values["market_symbols"] = tuple(part.strip() for part in given["market_symbols"].split(","))
     try:

@@ -26,9 +26,18 @@ from events.bot import (
 )
 from events.envelope import Fact, Metadata, NewEvent
 from events.identifiers import EventId
+from events.system import (
+    CheckpointSigned,
+    ProjectionEventSkipped,
+    ProjectionRebuilt,
+    RangeArchived,
+    StreamEnded,
+    SubjectErased,
+)
 from events.user import CredentialChanged, SignInFailed, SignInSucceeded, UserCreated
 from events.values import (
     Bracket,
+    EncryptedText,
     FeeSchedule,
     Instrument,
     MarketReference,
@@ -63,6 +72,13 @@ LIMITS = st.builds(
     RiskLimits, position_fraction_max=FRACTIONS, positions_max=st.integers(1, 50), exposure_fraction_max=FRACTIONS
 )
 BRACKETS = st.builds(Bracket, stop_fraction=FRACTIONS, target_fraction=FRACTIONS)
+SEALED = st.builds(
+    EncryptedText,
+    subject=NAMES,
+    key_id=NAMES,
+    nonce=st.binary(min_size=12, max_size=12),
+    ciphertext=st.binary(min_size=16, max_size=80),
+)
 
 LIFECYCLE: Sequence[st.SearchStrategy[Fact]] = (
     st.builds(
@@ -78,9 +94,9 @@ LIFECYCLE: Sequence[st.SearchStrategy[Fact]] = (
     ),
     st.builds(BotNoticed, at=MOMENTS),
     st.builds(BotClaimed, epoch=st.integers(1, 2**62), holder=NAMES),
-    st.just(BotStarted()),
-    st.builds(BotPaused, reason=TEXTS),
-    st.builds(BotStopped, reason=TEXTS),
+    st.builds(BotStarted, effective_at=st.none() | MOMENTS),
+    st.builds(BotPaused, reason=TEXTS, effective_at=st.none() | MOMENTS),
+    st.builds(BotStopped, reason=TEXTS, effective_at=st.none() | MOMENTS),
     st.builds(BotHalted, rule=NAMES, reason=TEXTS),
 )
 CAPITAL: Sequence[st.SearchStrategy[Fact]] = (
@@ -141,13 +157,35 @@ ORDERS: Sequence[st.SearchStrategy[Fact]] = (
     st.builds(OrderExpired, order_id=NAMES, at=MOMENTS, reason=TEXTS),
 )
 USERS: Sequence[st.SearchStrategy[Fact]] = (
-    st.builds(UserCreated, username=NAMES, role=st.sampled_from(["viewer", "trader", "admin"])),
+    st.builds(
+        UserCreated,
+        username=st.just("") | NAMES,
+        role=st.sampled_from(["viewer", "trader", "admin"]),
+        sealed_username=st.none() | SEALED,
+    ),
     st.just(CredentialChanged()),
     st.just(SignInSucceeded()),
     st.just(SignInFailed()),
 )
 
-FACTS: st.SearchStrategy[Fact] = st.one_of(*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *USERS)
+SYSTEM: Sequence[st.SearchStrategy[Fact]] = (
+    st.builds(CheckpointSigned, tree_size=st.integers(0, 2**62), root=TEXTS, note=TEXTS),
+    st.builds(
+        ProjectionRebuilt, projection=TEXTS, projection_version=st.integers(1, 1000), position=st.integers(0, 2**62)
+    ),
+    st.builds(ProjectionEventSkipped, projection=TEXTS, position=st.integers(1, 2**62), reason=TEXTS),
+    st.builds(SubjectErased, subject=TEXTS, reason=TEXTS),
+    st.builds(
+        RangeArchived,
+        first_position=st.integers(1, 2**62),
+        last_position=st.integers(1, 2**62),
+        manifest_sha256=st.binary(min_size=32, max_size=32).map(bytes.hex),
+    ),
+    st.builds(StreamEnded, reason=TEXTS),
+)
+"""One strategy per fact of the installation."""
+
+FACTS: st.SearchStrategy[Fact] = st.one_of(*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *USERS, *SYSTEM)
 """Any fact of any type."""
 
 METADATA = st.builds(Metadata, actor=TEXTS, correlation_id=st.none() | st.uuids(), causation_id=st.none() | st.uuids())

@@ -3,7 +3,8 @@
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import parse_qs, urlsplit
+from typing import Literal
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -20,6 +21,12 @@ SERVER_SETTINGS = {
     "statement_timeout": "30s",
     "idle_in_transaction_session_timeout": "30s",
 }
+
+
+Role = Literal[
+    "oxbot_host", "oxbot_market", "oxbot_projector", "oxbot_api", "oxbot_sealer", "oxbot_archiver", "oxbot_operator"
+]
+"""What a process may do: append or read or keep views ..., see ``events/sql/0002_integrity.sql``."""
 
 
 class DatabaseUnreachable(OxbotError):
@@ -47,19 +54,21 @@ async def connected(pool: asyncpg.Pool) -> AsyncIterator[PoolConnectionProxy]:
         raise StoreUnavailable("the database does not answer") from error
 
 
-async def open_pool(dsn: str, *, size: int, application_name: str) -> asyncpg.Pool:
+async def open_pool(dsn: str, *, size: int, application_name: str, role: Role | None = None) -> asyncpg.Pool:
     """A pool of up to ``size`` connections whose commits are durable and whose waits are bounded.
 
+    With a role, each connection acts as it from its first moment on; the login must be a member of it.
     Raises ``DatabaseUnreachable``, naming the address but never the password, if nothing answers, the credentials are
     refused, or the server is older than Postgres 15.
     """
+    settings = SERVER_SETTINGS | {"application_name": application_name} | ({} if role is None else {"role": role})
     pool = asyncpg.create_pool(
         dsn,
         min_size=0,
         max_size=size,
         timeout=CONNECT_SECONDS,
         reset=_keep_session,
-        server_settings=SERVER_SETTINGS | {"application_name": application_name},
+        server_settings=settings,
     )
     try:
         await pool
@@ -75,6 +84,13 @@ async def open_pool(dsn: str, *, size: int, application_name: str) -> asyncpg.Po
             f"Postgres at {describe_address(dsn)} is version {version}; oxbot needs {VERSION_MIN} or newer"
         )
     return pool
+
+
+def login_as(dsn: str, role: Role, password: str | None = None) -> str:
+    """The connection string by which the role itself logs in, to the same database on the same server."""
+    parts = urlsplit(dsn)
+    credentials = role if password is None else f"{role}:{quote(password, safe='')}"
+    return urlunsplit(parts._replace(netloc=f"{credentials}@{parts.netloc.rpartition('@')[2]}"))
 
 
 def describe_address(dsn: str) -> str:

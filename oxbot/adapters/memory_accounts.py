@@ -41,3 +41,7 @@ class MemoryCredentials:
         del at
         if user_id in self._by_id:
             self._by_id[user_id] = msgspec.structs.replace(self._by_id[user_id], password_hash=password_hash)
+
+    async def remove(self, user_id: UserId) -> None:
+        """Destroy the account's; again changes nothing."""
+        self._by_id.pop(user_id, None)

@@ -25,6 +25,7 @@ SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT FROM accounts.credentials)
 _NAMED = "SELECT user_id, username, role, password_hash FROM accounts.credentials WHERE username = $1"
 _OF = "SELECT user_id, username, role, password_hash FROM accounts.credentials WHERE user_id = $1"
 _CHANGE_HASH = "UPDATE accounts.credentials SET password_hash = $2, changed_at = $3 WHERE user_id = $1"
+_REMOVE = "DELETE FROM accounts.credentials WHERE user_id = $1"
 
 _UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
@@ -70,6 +71,11 @@ class PostgresCredentials:
         """Put another hash in place of the account's."""
         async with self._connection() as connection:
             await connection.execute(_CHANGE_HASH, user_id, password_hash, at)
+
+    async def remove(self, user_id: UserId) -> None:
+        """Destroy the account's; again changes nothing."""
+        async with self._connection() as connection:
+            await connection.execute(_REMOVE, user_id)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:

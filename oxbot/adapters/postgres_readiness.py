@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import asyncpg
 
 from events.errors import OxbotError
-from events.log import EventLog
 from oxbot.adapters.migrations import check_schema
+from oxbot.app.projections import Projections
 from oxbot.app.readiness import Check
-from oxbot.app.views import ViewReader
+from oxbot.app.views import SERVING
 
 CHECK_SECONDS = 3.0
 LAG_EVENTS_MAX = 20_000
@@ -20,12 +20,9 @@ _ANSWER = "SELECT 1"
 class PostgresReadiness:
     """``Readiness`` of a process that reads and writes one database."""
 
-    def __init__(
-        self, pool: asyncpg.Pool, log: EventLog, views: ViewReader, *, lag_events_max: int = LAG_EVENTS_MAX
-    ) -> None:
+    def __init__(self, pool: asyncpg.Pool, projections: Projections, *, lag_events_max: int = LAG_EVENTS_MAX) -> None:
         self._pool = pool
-        self._log = log
-        self._views = views
+        self._projections = projections
         self._lag_events_max = lag_events_max
 
     async def check(self) -> Sequence[Check]:
@@ -46,9 +43,14 @@ class PostgresReadiness:
         return Check("schema", ok=True, detail="at the head of this program")
 
     async def _projection(self) -> Check:
-        position = await self._views.checkpoint()
-        lag = max(0, await self._log.head() - position)
-        return Check("projection", ok=lag <= self._lag_events_max, detail=f"{lag} events behind the log")
+        """Only what this process serves must keep up; the state of all of them is said."""
+        statuses = await self._projections.statuses()
+        ok = any(
+            status.name == SERVING and status.state != "stopped" and status.lag_events <= self._lag_events_max
+            for status in statuses
+        )
+        said = [f"{status.name} {status.state}, {status.lag_events} events behind the log" for status in statuses]
+        return Check("projection", ok=ok, detail="; ".join(said))
 
 
 async def _outcome(name: str, check: Callable[[], Awaitable[Check]]) -> Check:

@@ -1,23 +1,23 @@
-"""The views in Postgres: written with their checkpoint in one transaction, read as the JSON they were written as."""
+"""The views in Postgres: read as the JSON they were written as, alone or several at one position."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from events.identifiers import BotId
 from oxbot.adapters.database import connected
-from oxbot.app.views import CheckpointMoved, RowChange, StoredRow
+from oxbot.adapters.postgres_builds import PostgresBuilds
+from oxbot.app.views import SERVING, Standing, StoredRow, UnknownProjection
+from oxbot.views.fold import Poison
+from oxbot.views.projections import PROJECTIONS
 from oxbot.views.rows import VIEWS, ViewName
 
 
 class _Statements(NamedTuple):
-    """The SQL of one view's table."""
+    """The SQL that reads one view's table."""
 
-    upsert: str
-    delete: str
     one: str
     ascending: str
     descending: str
@@ -28,104 +28,140 @@ class _Statements(NamedTuple):
 def _statements(view: ViewName) -> _Statements:
     table = "views." + view
     return _Statements(
-        upsert="insert into " + table + " (bot_id, key, body) select * from unnest($1::text[], $2::text[], $3::json[])"
-        " on conflict (bot_id, key) do update set body = excluded.body",
-        delete="delete from " + table + " t using unnest($1::text[], $2::text[]) as gone(bot_id, key)"
-        " where t.bot_id = gone.bot_id and t.key = gone.key",
-        one="select body from " + table + " where bot_id = $1 and key = $2",
-        ascending="select bot_id, key, body from " + table + " where bot_id = $1 and key > $2 order by key limit $3",
-        descending="select bot_id, key, body from " + table + " where bot_id = $1 and ($2 = '' or key < $2)"
+        one="select body from " + table + " where owner = $1 and key = $2",
+        ascending="select owner, key, body from " + table + " where owner = $1 and key > $2 order by key limit $3",
+        descending="select owner, key, body from " + table + " where owner = $1 and ($2 = '' or key < $2)"
         " order by key desc limit $3",
-        across="select bot_id, key, body from " + table + " where bot_id > $1 order by bot_id limit $2",
-        everything="select bot_id, key, body from " + table + " order by bot_id, key",
+        across="select owner, key, body from " + table + " where owner > $1 order by owner limit $2",
+        everything="select owner, key, body from " + table + " order by owner, key",
     )
 
 
 # Table names come from the closed list VIEWS, never from a caller.
 _SQL = {view: _statements(view) for view in VIEWS}
-_CHECKPOINT = 'select "position" from views.checkpoint'
-_MOVE = 'update views.checkpoint set "position" = $2, updated_at = clock_timestamp() where "position" = $1'
-_BOOKS = "select bot_id, body from views.books where bot_id = any($1::text[])"
-_KEEP_BOOKS = """
-    insert into views.books (bot_id, body) select * from unnest($1::text[], $2::bytea[])
-    on conflict (bot_id) do update set body = excluded.body
+_VIEWS_OF = {known.name: known.views for known in PROJECTIONS}
+# In the order in which a swap takes its locks.
+_HOLD = {
+    name: "lock table " + ", ".join("views." + view for view in sorted(views)) + " in access share mode"
+    for name, views in _VIEWS_OF.items()
+}
+_SERVING = 'select "position", version from views.projections where name = $1 and not rebuild'
+_STANDINGS = """
+    select
+        p.name, p.rebuild, p.version, p."position", head.position as head,
+        coalesce(greatest(extract(epoch from clock_timestamp() - e.recorded_at), 0), 0)::float8 as lag_seconds,
+        p.stopped_position, p.stopped_type, p.stopped_error, p.updated_at
+    from views.projections as p
+    cross join (
+        select coalesce((select e.position from log.events as e order by e.position desc limit 1), log.floor() - 1)
+    ) as head (position)
+    left join log.events as e on e.position = p."position" + 1
+    order by p.name, p.rebuild
 """
 
 
-class PostgresViews:
-    """Implements ``ViewStore`` and ``ViewReader`` over a pool."""
+class PostgresViews(PostgresBuilds):
+    """Implements ``ViewReader`` beside ``RebuildStore`` over a pool."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
-
-    async def checkpoint(self) -> int:
-        """The position up to which the views are built."""
-        async with connected(self._pool) as connection:
-            position: int = await connection.fetchval(_CHECKPOINT)
-        return position
-
-    async def books(self, bot_ids: Sequence[BotId]) -> dict[BotId, bytes]:
-        """What the projector last remembered of these bots."""
-        async with connected(self._pool) as connection:
-            rows = await connection.fetch(_BOOKS, list(bot_ids))
-        return {BotId(row["bot_id"]): row["body"] for row in rows}
-
-    async def commit(
-        self, changes: Sequence[RowChange], books: dict[BotId, bytes], *, after: int, position: int
-    ) -> None:
-        """Write rows, books and checkpoint together; ``CheckpointMoved`` if somebody else was first."""
-        async with connected(self._pool) as connection, connection.transaction():
-            if await connection.execute(_MOVE, after, position) != "UPDATE 1":
-                raise CheckpointMoved(f"the views are no longer at position {after}; another projector is at work")
-            for view, of_view in _by_view(changes).items():
-                await _write(connection, view, of_view)
-            await connection.execute(_KEEP_BOOKS, list(books), list(books.values()))
-
-    async def row(self, view: ViewName, bot_id: BotId, key: str = "") -> bytes | None:
+    async def row(self, view: ViewName, owner: str, key: str = "") -> bytes | None:
         """One row's JSON."""
         async with connected(self._pool) as connection:
-            body: str | None = await connection.fetchval(_SQL[view].one, bot_id, key)
-        return None if body is None else body.encode()
+            return await PostgresRows(connection).row(view, owner, key)
 
     async def rows(
-        self, view: ViewName, bot_id: BotId, *, after_key: str = "", limit: int, descending: bool = False
+        self, view: ViewName, owner: str, *, after_key: str = "", limit: int, descending: bool = False
     ) -> list[StoredRow]:
-        """A bot's rows after a key."""
-        statement = _SQL[view].descending if descending else _SQL[view].ascending
+        """An owner's rows after a key."""
         async with connected(self._pool) as connection:
-            return _stored(await connection.fetch(statement, bot_id, after_key, limit))
+            found = PostgresRows(connection)
+            return await found.rows(view, owner, after_key=after_key, limit=limit, descending=descending)
 
     async def across(self, view: ViewName, *, after_bot: str = "", limit: int) -> list[StoredRow]:
         """The single-row views across bots."""
         async with connected(self._pool) as connection:
-            return _stored(await connection.fetch(_SQL[view].across, after_bot, limit))
+            return await PostgresRows(connection).across(view, after_bot=after_bot, limit=limit)
 
-    async def everything(self) -> tuple[int, dict[ViewName, list[StoredRow]]]:
-        """Every row at one checkpoint, from one snapshot."""
+    async def position(self, projection: str = SERVING) -> int:
+        """The position up to which the serving views are built."""
+        async with connected(self._pool) as connection:
+            position, _ = await _serving(connection, projection)
+        return position
+
+    @asynccontextmanager
+    async def snapshot(self, projection: str = SERVING) -> AsyncIterator["PostgresSnapshot"]:
+        """The serving rows at one position.
+
+        The tables are locked against a swap before the transaction first looks at anything: renaming is not part of a
+        snapshot, so a reader that began before a swap could otherwise find new tables beside an old checkpoint.
+        """
         async with (
             connected(self._pool) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            position: int = await connection.fetchval(_CHECKPOINT)
-            views = {view: _stored(await connection.fetch(_SQL[view].everything)) for view in VIEWS}
-        return position, views
+            if projection not in _HOLD:
+                raise UnknownProjection(f"there is no projection {projection}")
+            await connection.execute(_HOLD[projection])
+            position, version = await _serving(connection, projection)
+            yield PostgresSnapshot(connection, projection, position=position, version=version)
+
+    async def standings(self) -> list[Standing]:
+        """Every build of every projection."""
+        async with connected(self._pool) as connection:
+            rows = await connection.fetch(_STANDINGS)
+        return [_standing(row) for row in rows]
 
 
-def _by_view(changes: Sequence[RowChange]) -> dict[ViewName, list[RowChange]]:
-    by_view: dict[ViewName, list[RowChange]] = defaultdict(list)
-    for change in changes:
-        by_view[change.view].append(change)
-    return by_view
+class PostgresRows:
+    """Reads rows over one connection."""
+
+    def __init__(self, connection: PoolConnectionProxy) -> None:
+        self._connection = connection
+
+    async def row(self, view: ViewName, owner: str, key: str = "") -> bytes | None:
+        """One row's JSON."""
+        body: str | None = await self._connection.fetchval(_SQL[view].one, owner, key)
+        return None if body is None else body.encode()
+
+    async def rows(
+        self, view: ViewName, owner: str, *, after_key: str = "", limit: int, descending: bool = False
+    ) -> list[StoredRow]:
+        """An owner's rows after a key."""
+        statement = _SQL[view].descending if descending else _SQL[view].ascending
+        return _stored(await self._connection.fetch(statement, owner, after_key, limit))
+
+    async def across(self, view: ViewName, *, after_bot: str = "", limit: int) -> list[StoredRow]:
+        """The single-row views across bots."""
+        return _stored(await self._connection.fetch(_SQL[view].across, after_bot, limit))
 
 
-async def _write(connection: PoolConnectionProxy, view: ViewName, changes: Sequence[RowChange]) -> None:
-    kept = [(change.bot_id, change.key, change.body.decode()) for change in changes if change.body is not None]
-    gone = [(change.bot_id, change.key) for change in changes if change.body is None]
-    if kept:
-        await connection.execute(_SQL[view].upsert, *(list(column) for column in zip(*kept, strict=True)))
-    if gone:
-        await connection.execute(_SQL[view].delete, *(list(column) for column in zip(*gone, strict=True)))
+class PostgresSnapshot(PostgresRows):
+    """Rows at one position, for as long as the transaction lasts."""
+
+    def __init__(self, connection: PoolConnectionProxy, projection: str, *, position: int, version: int) -> None:
+        super().__init__(connection)
+        self._projection = projection
+        self.position = position
+        self.version = version
+
+    async def everything(self) -> dict[ViewName, list[StoredRow]]:
+        """Every row of every view."""
+        views = _VIEWS_OF[self._projection]
+        return {view: _stored(await self._connection.fetch(_SQL[view].everything)) for view in views}
+
+
+async def _serving(connection: PoolConnectionProxy, projection: str) -> tuple[int, int]:
+    """Position and version of the serving build."""
+    row = await connection.fetchrow(_SERVING, projection)
+    if row is None:
+        raise UnknownProjection(f"there is no projection {projection}")
+    return row["position"], row["version"]
+
+
+def _standing(row: asyncpg.Record) -> Standing:
+    name, rebuild, version, position, head, lag_seconds, stopped_position, stopped_type, stopped_error, seen_at = row
+    stopped = None if stopped_position is None else Poison(stopped_position, stopped_type, stopped_error)
+    return Standing(name, rebuild, version, position, head, lag_seconds, stopped, seen_at)
 
 
 def _stored(rows: Sequence[asyncpg.Record]) -> list[StoredRow]:
-    return [StoredRow(BotId(row["bot_id"]), row["key"], row["body"].encode()) for row in rows]
+    return [StoredRow(row["owner"], row["key"], row["body"].encode()) for row in rows]

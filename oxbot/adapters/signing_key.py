@@ -1,62 +1,12 @@
-"""The key that signs access tokens, made once and kept in a file that only its owner can read."""
+"""The key that signs access tokens, in a file of the installation's home."""
 
-import os
-import secrets
-import tempfile
 from pathlib import Path
 
-from events.errors import OxbotError
+from oxbot.adapters import key_file
 
-KEY_BYTES = 32
 FILE_NAME = "signing.key"
 
 
-class SigningKeyUnusable(OxbotError):
-    """The key's file is open to others, cut short, or not to be read; the operator must look."""
-
-
 def load_or_create(home: Path) -> bytes:
-    """The key in ``home``, made from 32 random bytes if there is none; the same for processes that ask at once.
-
-    Raises ``SigningKeyUnusable`` for a file that others can read or that does not hold exactly 32 bytes.
-    """
-    path = home / FILE_NAME
-    try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not path.exists():
-            _create(path)
-        return _load(path)
-    except OSError as error:
-        raise SigningKeyUnusable(f"cannot use the signing key {path}: {error.strerror}") from error
-
-
-def _create(path: Path) -> None:
-    """Write it beside its place and link it there: the name appears with the whole key in it, or not at all."""
-    handle, draft = tempfile.mkstemp(prefix=FILE_NAME, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        _link(draft, path)
-    finally:
-        Path(draft).unlink()
-
-
-def _link(draft: str, path: Path) -> None:
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return  # Another process was first; its key is the one.
-
-
-def _load(path: Path) -> bytes:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    with os.fdopen(handle, "rb") as file:
-        mode = os.fstat(handle).st_mode & 0o777
-        if mode & 0o077:
-            raise SigningKeyUnusable(f"{path} has mode {mode:o}; others must not read it: chmod 600 {path}")
-        key = file.read(KEY_BYTES + 1)
-    if len(key) != KEY_BYTES:
-        raise SigningKeyUnusable(f"{path} does not hold exactly {KEY_BYTES} bytes; remove it to have a new key made")
-    return key
+    """The key in ``home``, made if there is none. Raises ``KeyFileUnusable``."""
+    return key_file.load_or_create(home / FILE_NAME)

@@ -1,14 +1,19 @@
 """Bots: listing, creating, starting, pausing, stopping."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
 from starlette.responses import Response
 
+from events.errors import LogUnavailable
 from oxbot.api.bodies import Nothing, answer
 from oxbot.api.operations import PREFIX, Call, Operation, operation
 from oxbot.api.paging import Page, PageQuery, page, read_cursor
+from oxbot.api.reading import POSITION_HEADER, PROBLEMS, ViewQuery, from_views
+from oxbot.api.services import Services
 from oxbot.app.bots import CommandResult, NewBot, UnknownBot
+from oxbot.app.views import Snapshot
 from oxbot.views.rows import BotRow
 
 _ReasonText = Annotated[
@@ -31,22 +36,22 @@ class BotStanding(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
-async def list_bots(call: Call[PageQuery, Nothing]) -> Response:
+async def list_bots(call: Call[PageQuery, Nothing], views: Snapshot) -> Response:
     """A page of all bots, in order of id."""
     after = read_cursor("bots", call.query.cursor)
-    rows = await call.services.views.across("bots", after_bot=after, limit=call.query.limit + 1)
+    rows = await views.across("bots", after_bot=after, limit=call.query.limit + 1)
     return page([(row.bot_id, row.body) for row in rows], limit=call.query.limit, listing="bots")
 
 
 async def create_bot(call: Call[Nothing, NewBot]) -> Response:
     """A new bot; it trades once it is started."""
     result = await call.services.bots.create(call.body, by=call.actor)
-    return answer(_standing(result), 201, {"Location": f"{PREFIX}/bots/{result.bot_id}"})
+    return await _told(call.services, result, 201, {"Location": f"{PREFIX}/bots/{result.bot_id}"})
 
 
-async def show_bot(call: Call[Nothing, Nothing]) -> Response:
+async def show_bot(call: Call[ViewQuery, Nothing], views: Snapshot) -> Response:
     """One bot."""
-    body = await call.services.views.row("bots", call.bot_id)
+    body = await views.row("bots", call.bot_id)
     if body is None:
         raise UnknownBot(f"there is no bot {call.bot_id}")
     return Response(body, media_type="application/json")
@@ -54,22 +59,22 @@ async def show_bot(call: Call[Nothing, Nothing]) -> Response:
 
 async def start_bot(call: Call[Nothing, Nothing]) -> Response:
     """Let a bot trade."""
-    return answer(_standing(await call.services.bots.start(call.bot_id, by=call.actor)))
+    return await _told(call.services, await call.services.bots.start(call.bot_id, by=call.actor))
 
 
 async def pause_bot(call: Call[Nothing, Reason]) -> Response:
     """No new entries."""
-    return answer(_standing(await call.services.bots.pause(call.bot_id, call.body.reason, by=call.actor)))
+    return await _told(call.services, await call.services.bots.pause(call.bot_id, call.body.reason, by=call.actor))
 
 
 async def stop_bot(call: Call[Nothing, Reason]) -> Response:
     """Close everything and end."""
-    return answer(_standing(await call.services.bots.stop(call.bot_id, call.body.reason, by=call.actor)))
+    return await _told(call.services, await call.services.bots.stop(call.bot_id, call.body.reason, by=call.actor))
 
 
 OPERATIONS: tuple[Operation, ...] = (
     operation(
-        list_bots,
+        from_views(list_bots),
         name="list_bots",
         method="GET",
         path=f"{PREFIX}/bots",
@@ -78,6 +83,7 @@ OPERATIONS: tuple[Operation, ...] = (
         query=PageQuery,
         body=Nothing,
         answer=Page[BotRow],
+        problems=PROBLEMS,
     ),
     operation(
         create_bot,
@@ -93,15 +99,16 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(409, 503),
     ),
     operation(
-        show_bot,
+        from_views(show_bot),
         name="show_bot",
         method="GET",
         path=f"{PREFIX}/bots/{{bot_id}}",
         least="viewer",
         summary="A bot and how it is set up.",
-        query=Nothing,
+        query=ViewQuery,
         body=Nothing,
         answer=BotRow,
+        problems=PROBLEMS,
     ),
     operation(
         start_bot,
@@ -144,5 +151,13 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
-def _standing(result: CommandResult) -> BotStanding:
-    return BotStanding(bot_id=result.bot_id, version=result.version, status=result.status)
+async def _told(
+    services: Services, result: CommandResult, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """The answer to a command, with a position of the log by which all that the command recorded is in it."""
+    standing = BotStanding(bot_id=result.bot_id, version=result.version, status=result.status)
+    answered = answer(standing, status, headers)
+    # The command is recorded, so a log that has gone away since must not make its answer a failure.
+    with suppress(LogUnavailable):
+        answered.headers[POSITION_HEADER] = str(await services.projections.head())
+    return answered

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from events.values import Timestamp
 from oxbot.api.bodies import Nothing, answer
 from oxbot.api.operations import PREFIX, Call, Operation, operation
+from oxbot.api.reading import PROBLEMS, ViewQuery, placed, reach
 from oxbot.app.bots import UnknownBot
 from oxbot.core.money import text
 from oxbot.views.rows import Amount
@@ -16,7 +17,7 @@ from oxbot.views.rows import Amount
 YEAR_MIN, YEAR_MAX = 1970, 2999
 
 
-class EquityQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EquityQuery(ViewQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A range of candle open times, the end not in it, and how many points at most."""
 
     begins_at: Timestamp | None = msgspec.field(default=None, name="from")
@@ -47,15 +48,17 @@ class EquityCurve(msgspec.Struct, frozen=True, kw_only=True):
 
 async def show_equity(call: Call[EquityQuery, Nothing]) -> Response:
     """A bot's equity curve, thinned to at most so many points."""
-    bot_id, query = call.bot_id, call.query
-    if await call.services.views.row("bots", bot_id) is None:
-        raise UnknownBot(f"there is no bot {bot_id}")
-    points = await call.services.equity.curve(
-        bot_id, begins_at=query.begins_at, ends_before=query.ends_before, points_max=query.points
+    query, equity = call.query, call.services.equity
+    await reach(call)
+    async with call.services.views.snapshot() as views:
+        holdings = await equity.holdings(call.bot_id, views)
+    if holdings is None:
+        raise UnknownBot(f"there is no bot {call.bot_id}")
+    points = await equity.marked(
+        holdings, begins_at=query.begins_at, ends_before=query.ends_before, points_max=query.points
     )
-    return answer(
-        EquityCurve(items=[EquityAt(at=at, cash=text(cash), equity=text(equity)) for at, cash, equity in points])
-    )
+    items = [EquityAt(at=at, cash=text(cash), equity=text(equity)) for at, cash, equity in points]
+    return await placed(call, answer(EquityCurve(items=items)), views.position)
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -69,5 +72,6 @@ OPERATIONS: tuple[Operation, ...] = (
         query=EquityQuery,
         body=Nothing,
         answer=EquityCurve,
+        problems=PROBLEMS,
     ),
 )

@@ -1,5 +1,6 @@
 """The API's description in OpenAPI 3.1, generated from the operations and their msgspec types."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias, cast
@@ -16,6 +17,8 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | dict[str, Json] |
 TITLE = "oxbot"
 VERSION = "1"
 
+_IN_PATH = re.compile(r"{(\w+)}")
+_PATH_TYPES = {"position": "integer"}
 _TEMPLATE = "#/components/schemas/{name}"
 _ALWAYS = (400, 401, 403, 500)
 
@@ -97,8 +100,8 @@ def _describe(one: Operation, schemas: dict[object, Json], components: dict[str,
 
 
 def _path_parameters(one: Operation) -> Iterator[Json]:
-    if "{bot_id}" in one.path:
-        yield {"name": "bot_id", "in": "path", "required": True, "schema": {"type": "string"}}
+    for name in _IN_PATH.findall(one.path):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": _PATH_TYPES.get(name, "string")}}
 
 
 def _query_parameters(query: dict[str, Json]) -> Iterator[Json]:
@@ -107,7 +110,7 @@ def _query_parameters(query: dict[str, Json]) -> Iterator[Json]:
 
 
 def _responses(one: Operation, schemas: dict[object, Json]) -> dict[str, Json]:
-    answered: Json = {"description": one.summary, "content": {"application/json": {"schema": schemas[one.answer]}}}
+    answered: Json = {"description": one.summary, "content": {one.media_type: {"schema": schemas[one.answer]}}}
     described: dict[str, Json] = {str(one.status): answered}
     for status in sorted({*_ALWAYS, *_because_of_body(one), *_because_of_path(one), *one.problems}):
         described[str(status)] = {

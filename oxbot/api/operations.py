@@ -66,6 +66,7 @@ class Operation(NamedTuple):
     body: type[msgspec.Struct]
     body_required: bool
     answer: object
+    media_type: str
     status: int
     problems: tuple[int, ...]
     run: Callable[[Request], Awaitable[Response]]
@@ -83,6 +84,7 @@ def operation(
     body: type[BodyT],
     body_required: bool = True,
     answer: object,
+    media_type: str = "application/json",
     status: int = 200,
     problems: tuple[int, ...] = (),
 ) -> Operation:
@@ -97,7 +99,9 @@ def operation(
         given = await read_body(request, body, required=required) if body is not Nothing else body()
         return await handler(Call(request, services, given_query, given))
 
-    return Operation(name, method, path, least, summary, query, body, body_required, answer, status, problems, run)
+    return Operation(
+        name, method, path, least, summary, query, body, body_required, answer, media_type, status, problems, run
+    )
 
 
 def _authorise(request: Request, least: Access) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from oxbot.api.problems import Problem
+from oxbot.api.reading import ViewQuery
 
 ItemT = TypeVar("ItemT")
 
@@ -23,7 +24,7 @@ _Cursor = Annotated[
 _Order = Annotated[Order, msgspec.Meta(description="Newest first (desc) or oldest first (asc).")]
 
 
-class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PageQuery(ViewQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which page of a list."""
 
     limit: _Limit = 100

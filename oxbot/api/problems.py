@@ -12,10 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from events.errors import LogUnavailable, OxbotError, StoreUnavailable, WrongExpectedVersion
+from events.errors import BelowFloor, LogUnavailable, OxbotError, StoreUnavailable, WrongExpectedVersion
 from oxbot.api.headers import SECURITY_HEADERS
 from oxbot.app.accounts import CredentialsUnavailable, PasswordsBusy, SignInRefused
+from oxbot.app.audit_proof import NotSealed, UnknownPosition
 from oxbot.app.bots import UnknownBot, UnknownSymbol
+from oxbot.app.projections import PositionNotReached
+from oxbot.app.tree import TreeUnusable
 from oxbot.core.bot import CommandRefused, InvalidCommand
 from oxbot.core.candles import UnknownTimeframe
 from oxbot.core.risk import InvalidLimits
@@ -57,6 +60,11 @@ _AWAY = "the database does not answer; try again in a moment"
 
 _MEANINGS: dict[type[OxbotError], _Meaning] = {
     UnknownBot: _Meaning(404, "unknown-bot"),
+    UnknownPosition: _Meaning(404, "unknown-position"),
+    NotSealed: _Meaning(409, "not-sealed"),
+    TreeUnusable: _Meaning(409, "not-provable"),
+    BelowFloor: _Meaning(410, "below-floor"),
+    PositionNotReached: _Meaning(504, "position-not-reached"),
     CommandRefused: _Meaning(409, "command-refused"),
     WrongExpectedVersion: _Meaning(409, "conflict", "somebody else changed it at the same time; try again"),
     InvalidCommand: _Meaning(422, "invalid-command"),

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from oxbot.api import bots, equity, health, openapi, portfolios, sessions
+from oxbot.api import bots, equity, health, log, openapi, portfolios, projections, sessions
 from oxbot.api.operations import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -17,6 +17,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *bots.OPERATIONS,
     *portfolios.OPERATIONS,
     *equity.OPERATIONS,
+    *log.OPERATIONS,
+    *projections.OPERATIONS,
 )
 
 

@@ -5,8 +5,11 @@ from typing import NamedTuple
 from oxbot.api.sign_in_limit import SignInLimit
 from oxbot.api.tokens import Tokens
 from oxbot.app.accounts import Accounts
+from oxbot.app.audit_proof import Prover
 from oxbot.app.bots import BotCommands
+from oxbot.app.checkpoints import CheckpointStore
 from oxbot.app.equity import EquityReader
+from oxbot.app.projections import Projections
 from oxbot.app.readiness import Readiness
 from oxbot.app.views import ViewReader
 
@@ -15,9 +18,12 @@ class Services(NamedTuple):
     """Everything that a request can reach."""
 
     views: ViewReader
+    projections: Projections
     bots: BotCommands
     equity: EquityReader
     accounts: Accounts
     tokens: Tokens
     readiness: Readiness
+    checkpoints: CheckpointStore
+    prover: Prover
     sign_in_limit: SignInLimit

@@ -11,8 +11,9 @@ from uuid_utils import uuid7
 
 from events.errors import OxbotError
 from events.log import EventLog
-from events.user import Role
-from oxbot.app.handle import Folded, handle
+from events.user import USERNAME_FIELD, Role
+from oxbot.app.handle import Folded, fold_stream, handle
+from oxbot.app.personal import SubjectGone, SubjectKeys, subject_of
 from oxbot.core.account import (
     AccountCommand,
     AccountDecider,
@@ -98,6 +99,10 @@ class CredentialStore(Protocol):
         """Put another hash in place of the account's."""
         ...
 
+    async def remove(self, user_id: UserId) -> None:
+        """Destroy the account's, so that nobody signs in with it and its name is free; again changes nothing."""
+        ...
+
 
 class Passwords(Protocol):
     """Hashes and checks passwords slowly, without holding up the event loop. Raises ``PasswordsBusy``."""
@@ -116,13 +121,23 @@ class Accounts:
 
     A new account's row is stored before its ``UserCreated``, because the row is what keeps names unique; whoever signs
     in first completes a creation that died between the two, so that no account acts without its fact.
+
+    Names are looked up in the credentials, and the log holds them only sealed: signing in works without the keys of
+    people, even where the file that wraps them was lost. Once a person is erased the credential is gone too.
     """
 
     def __init__(
-        self, log: EventLog, credentials: CredentialStore, passwords: Passwords, *, now: Callable[[], datetime]
+        self,
+        log: EventLog,
+        credentials: CredentialStore,
+        keys: SubjectKeys,
+        passwords: Passwords,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self._log = log
         self._credentials = credentials
+        self._keys = keys
         self._passwords = passwords
         self._now = now
         self._decider = AccountDecider()
@@ -153,7 +168,8 @@ class Accounts:
             raise UnknownUser(f"there is no account {username!r}")
         _check_password(password)
         password_hash = await self._passwords.hash(password)
-        await self._complete(credential)
+        if not await self._exists(credential):
+            raise UnknownUser(f"there is no account {username!r}")
         await self._record(credential.user_id, ChangeCredential())
         await self._credentials.change_hash(credential.user_id, password_hash, at=self._now())
 
@@ -167,8 +183,7 @@ class Accounts:
         credential = await self._find(username)
         given_hash = credential.password_hash if credential else None
         succeeded = await self._passwords.verify(given_hash, password)
-        if credential is not None:
-            await self._complete(credential)
+        if credential is not None and await self._exists(credential):
             await self._record(credential.user_id, RecordSignIn(succeeded))
             if succeeded:
                 return credential
@@ -189,12 +204,28 @@ class Accounts:
         except InvalidUsername:
             return None
 
+    async def _exists(self, credential: Credential) -> bool:
+        """Complete its creation; False if the person was erased since the credential was read."""
+        try:
+            await self._complete(credential)
+        except SubjectGone:
+            return False
+        return True
+
     async def _complete(self, credential: Credential) -> None:
-        await self._record(credential.user_id, CreateUser(username=credential.username, role=credential.role))
+        user_id = credential.user_id
+        if user_id not in self._folded:
+            self._keep(user_id, await fold_stream(self._log, self._decider, user_stream(user_id)))
+        if self._folded[user_id].state.role is None:
+            sealed = await self._keys.seal(subject_of(user_id), USERNAME_FIELD, credential.username)
+            await self._record(user_id, CreateUser(sealed_username=sealed, role=credential.role))
 
     async def _record(self, user_id: UserId, command: AccountCommand) -> None:
         known = self._folded.get(user_id)
         folded = await handle(self._log, self._decider, user_stream(user_id), command, at=self._now(), known=known)
+        self._keep(user_id, folded)
+
+    def _keep(self, user_id: UserId, folded: Folded[AccountState]) -> None:
         if len(self._folded) >= FOLDED_MAX:
             self._folded.clear()
         self._folded[user_id] = folded

@@ -13,10 +13,10 @@ from events.log import EventLog
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.clock import Clock
 from oxbot.app.handle import Folded, fold_stream, handle
-from oxbot.core.bot import BotDecider, ClaimBot, NoticeStatus, ObserveFrame
+from oxbot.core.bot import BotDecider, ClaimBot, Lived, NoticeStatus, ObserveFrame
 from oxbot.core.candles import Frame, Series, timeframe_duration
 from oxbot.core.market_view import MarketView
-from oxbot.core.state import BotState, BotStatus
+from oxbot.core.state import BotState
 
 logger = structlog.get_logger(__name__)
 
@@ -85,6 +85,11 @@ class BotRunner:
         return self._cursor
 
     @property
+    def finished(self) -> bool:
+        """Whether it is stopped and has nothing left to manage in any candle to come."""
+        return self.state.idle_at(self._cursor + self._candle)
+
+    @property
     def symbols(self) -> tuple[Symbol, ...]:
         """The symbols it follows."""
         return tuple(instrument.symbol for instrument in self.state.configuration.market.instruments)
@@ -99,16 +104,22 @@ class BotRunner:
     async def refresh(self) -> None:
         """Fold what others have appended, such as a pause."""
         async with self._turn:
-            status = self.state.status
-            self._folded = await fold_stream(self._log, self._decider, self._stream, self._folded)
+            self._folded = await handle(
+                self._log,
+                self._decider,
+                self._stream,
+                NoticeStatus(self._epoch, self._lived()),
+                at=self._cursor + self._candle,
+                known=await fold_stream(self._log, self._decider, self._stream, self._folded),
+                metadata=self._metadata,
+            )
             self._check_epoch()
-            await self._notice(status)
 
     async def _observe(self, frame: Frame) -> None:
         self._view.push(frame)
-        command = ObserveFrame(self._epoch, frame, self._view)
+        command = ObserveFrame(self._epoch, frame, self._view, self._lived())
         closed_at = frame.open_time + self._candle
-        before, status = self._folded.version, self.state.status
+        before = self._folded.version
         self._folded = await handle(
             self._log,
             self._decider,
@@ -121,22 +132,11 @@ class BotRunner:
         self._check_epoch()
         self._cursor = frame.open_time
         if self._folded.version > before:
-            await self._notice(status)
             logger.info("bot_acted", stream=self._stream, candle=frame.open_time, version=self._folded.version)
 
-    async def _notice(self, status: BotStatus) -> None:
-        """Record after which candle a new status counts, so that no later incarnation lives its past under it."""
-        if self.state.status != status and self._cursor >= self.state.configuration.market.begins_at:
-            self._folded = await handle(
-                self._log,
-                self._decider,
-                self._stream,
-                NoticeStatus(self._epoch, self._cursor),
-                at=self._cursor + self._candle,
-                known=self._folded,
-                metadata=self._metadata,
-            )
-            self._check_epoch()
+    def _lived(self) -> Lived:
+        """What this incarnation has lived, so that no later one lives it again under a status that came too late."""
+        return Lived(self._cursor, self.state.standings)
 
     async def _warm(self) -> None:
         market = self.state.configuration.market

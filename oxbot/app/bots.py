@@ -14,8 +14,10 @@ from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
 from events.log import EventLog
 from events.values import FeeSchedule, Instrument, MarketReference, RiskLimits
 from oxbot.app.handle import Folded, fold_stream, handle
-from oxbot.core.bot import BotCommand, BotDecider, CreateBot, PauseBot, StartBot, StopBot
+from oxbot.core.bot import BotDecider, CreateBot, PauseBot, StartBot, StopBot
 from oxbot.core.state import BotState
+
+StatusCommand = StartBot | PauseBot | StopBot
 
 
 class UnknownBot(OxbotError):
@@ -64,7 +66,7 @@ class MarketTerms(Protocol):
         ...
 
     async def next_open(self) -> datetime:
-        """The open time of the first candle that a bot created now will see."""
+        """The open time of the first candle that a bot created now will see, and for which a command now counts."""
         ...
 
 
@@ -107,25 +109,37 @@ class BotCommands:
         return _result(chosen, await self._handle(chosen, command, by=by))
 
     async def start(self, bot_id: BotId, *, by: str | None = None) -> CommandResult:
-        """Let it trade. Raises ``UnknownBot`` or ``CommandRefused``."""
+        """Let it trade from the market's next candle on. Raises ``UnknownBot`` or ``CommandRefused``."""
         return await self._manage(bot_id, StartBot(), by=by)
 
     async def pause(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
-        """No new entries. Raises ``UnknownBot`` or ``CommandRefused``."""
+        """No new entries from the market's next candle on. Raises ``UnknownBot`` or ``CommandRefused``."""
         return await self._manage(bot_id, PauseBot(reason), by=by)
 
     async def stop(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
-        """Close at the next open and end. Raises ``UnknownBot`` or ``CommandRefused``."""
+        """Close at the open after the market's next candle and end. Raises ``UnknownBot`` or ``CommandRefused``."""
         return await self._manage(bot_id, StopBot(reason), by=by)
 
-    async def _manage(self, bot_id: BotId, command: BotCommand, *, by: str | None) -> CommandResult:
+    async def _manage(self, bot_id: BotId, command: StatusCommand, *, by: str | None) -> CommandResult:
         known = await fold_stream(self._log, self._decider, bot_stream(bot_id))
         if not known.state.exists:
             raise UnknownBot(f"there is no bot {bot_id}")
-        return _result(bot_id, await self._handle(bot_id, command, known, by=by))
+        timed = msgspec.structs.replace(command, effective_at=await self._effective_at(known.state))
+        return _result(bot_id, await self._handle(bot_id, timed, known, by=by))
+
+    async def _effective_at(self, state: BotState) -> datetime | None:
+        """The next candle of the bot's market; None for a bot of another market, whose time is not known here."""
+        market = state.configuration.market
+        ours = (market.venue, market.timeframe) == (self._market.venue, self._market.timeframe)
+        return await self._market.next_open() if ours else None
 
     async def _handle(
-        self, bot_id: BotId, command: BotCommand, known: Folded[BotState] | None = None, *, by: str | None
+        self,
+        bot_id: BotId,
+        command: CreateBot | StatusCommand,
+        known: Folded[BotState] | None = None,
+        *,
+        by: str | None,
     ) -> Folded[BotState]:
         return await handle(
             self._log,

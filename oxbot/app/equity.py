@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from events.identifiers import BotId, Symbol, VenueName
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.stored_frames import StoredFrames
-from oxbot.app.views import ViewReader
+from oxbot.app.views import RowReader, ViewReader
 from oxbot.core.candles import Frame, Series
 from oxbot.views.equity import EquityPoint, equity_curve
 from oxbot.views.rows import BotRow, HoldingRow
@@ -23,6 +23,13 @@ class MarketTime(Protocol):
     async def closed_before(self, venue: str) -> datetime:
         """Only candles that opened before this moment have closed."""
         ...
+
+
+class Holdings(NamedTuple):
+    """A bot and what it held from when on, all as of one position of the log."""
+
+    bot: BotRow
+    rows: list[HoldingRow]
 
 
 class EquityReader:
@@ -42,12 +49,27 @@ class EquityReader:
         points_max: int = 10_000_000,
     ) -> list[EquityPoint]:
         """Points at candle closes, oldest first, evenly thinned to ``points_max``; empty for an unknown bot."""
-        body = await self._views.row("bots", bot_id)
-        if body is None:
+        async with self._views.snapshot() as views:
+            holdings = await self.holdings(bot_id, views)
+        if holdings is None:
             return []
+        return await self.marked(holdings, begins_at=begins_at, ends_before=ends_before, points_max=points_max)
+
+    async def holdings(self, bot_id: BotId, views: RowReader) -> Holdings | None:
+        """What a curve is made of beside candles; None for an unknown bot."""
+        body = await views.row("bots", bot_id)
+        if body is None:
+            return None
+        rows = await views.rows("holdings", bot_id, limit=HOLDINGS_MAX)
         bot = msgspec.json.decode(body, type=BotRow)
-        frames = await self._frames(bot, ends_before)
-        points = equity_curve(await self._holdings(bot_id), frames)
+        return Holdings(bot, [msgspec.json.decode(row.body, type=HoldingRow) for row in rows])
+
+    async def marked(
+        self, holdings: Holdings, *, begins_at: datetime | None, ends_before: datetime | None, points_max: int
+    ) -> list[EquityPoint]:
+        """The curve of these holdings at candle closes, oldest first, evenly thinned to ``points_max``."""
+        frames = await self._frames(holdings.bot, ends_before)
+        points = equity_curve(holdings.rows, frames)
         if begins_at is not None:
             points = [point for point in points if point.at >= begins_at]
         return thinned(points, points_max)
@@ -65,10 +87,6 @@ class EquityReader:
             for candle in await self._candles.window(series, last=newest, count=1):
                 marks[symbol] = candle.close
         return marks
-
-    async def _holdings(self, bot_id: BotId) -> list[HoldingRow]:
-        rows = await self._views.rows("holdings", bot_id, limit=HOLDINGS_MAX)
-        return [msgspec.json.decode(row.body, type=HoldingRow) for row in rows]
 
     async def _frames(self, bot: BotRow, ends_before: datetime | None) -> list[Frame]:
         now = await self._market_time.closed_before(bot.venue)

@@ -147,7 +147,7 @@ class HostRunner:
         if self._bots.get(bot_id) is not runner:
             return
         await self._guarded(bot_id, runner.observe(frames), runner)
-        if self._bots.get(bot_id) is runner and runner.state.idle:
+        if self._bots.get(bot_id) is runner and runner.finished:
             self._leave(bot_id, runner, "finished")
 
     async def _guarded(self, bot_id: BotId, step: Awaitable[None], runner: BotRunner | None = None) -> None:

@@ -1,124 +1,136 @@
-"""Follows the log and keeps the views: batches in order, each written together with its checkpoint."""
+"""Keeps every projection up with the log, each for itself: one that stops or is built anew holds up no other."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 
-import msgspec
 import structlog
 
-from events.envelope import RecordedEvent
-from events.identifiers import BOT_STREAM_PREFIX, BotId
+from events.errors import LogUnavailable, StoreUnavailable
 from events.log import EventLog
-from oxbot.app.views import CheckpointMoved, RowChange, ViewStore
-from oxbot.views.bot_views import BotBooks, Change, Removal, project
+from oxbot.app.clock import Clock, SystemClock
+from oxbot.app.follower import BATCH, CheckpointAhead, Follower, OtherVersion, ProjectionStopped
+from oxbot.app.rebuild import Rebuild, announce
+from oxbot.app.shared_pages import SharedPages
+from oxbot.app.skips import Skips
+from oxbot.app.views import SERVING, CheckpointMoved, RebuildStore, Target
+from oxbot.views.fold import Poison, explain
+from oxbot.views.projections import PROJECTIONS, AnyProjection
 
-BATCH = 2000
-WAIT_SECONDS = 1.0
+RETRY_SECONDS = 0.2
+RETRY_SECONDS_MAX = 10.0
+SUPERSEDED_SECONDS = 10.0
 
 logger = structlog.get_logger(__name__)
 
-_encoder = msgspec.json.Encoder()
-_books_encoder = msgspec.msgpack.Encoder()
-_books_decoder = msgspec.msgpack.Decoder(BotBooks)
-
-
-class Projection:
-    """The fold over a run of events: remembers the books of the bots it has met and the last change of each row."""
-
-    def __init__(self) -> None:
-        self.books: dict[BotId, BotBooks] = {}
-
-    def apply(self, events: Iterable[RecordedEvent]) -> tuple[list[RowChange], set[BotId]]:
-        """The rows that the events change, each once and as the last of them left it, and the bots they are of."""
-        latest: dict[tuple[str, str, str], Change] = {}
-        touched: set[BotId] = set()
-        for event in events:
-            if not event.stream.startswith(BOT_STREAM_PREFIX):
-                continue
-            bot_id = BotId(event.stream[len(BOT_STREAM_PREFIX) :])
-            touched.add(bot_id)
-            self.books[bot_id], changes = project(self.books.get(bot_id, BotBooks()), event)
-            for change in changes:
-                latest[change.view, change.bot_id, change.key] = change
-        return [row_change(change) for change in latest.values()], touched
-
-
-def row_change(change: Change) -> RowChange:
-    """The change with its row in canonical JSON: fields in order of definition, decimals as plain text."""
-    body = None if isinstance(change, Removal) else _encoder.encode(change)
-    return RowChange(change.view, change.bot_id, change.key, body)
-
-
-def encode_books(books: BotBooks) -> bytes:
-    """The books as bytes: equal books give equal bytes."""
-    return _books_encoder.encode(books)
-
-
-def decode_books(body: bytes) -> BotBooks:
-    """The books from bytes."""
-    return _books_decoder.decode(body)
-
 
 class ProjectionRunner:
-    """Keeps the stored views up with the log; killed at any moment it goes on from its checkpoint, nothing twice."""
+    """All projections of one process. Two such processes at once do no harm: the checkpoint says who was first."""
 
-    def __init__(self, log: EventLog, views: ViewStore) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        views: RebuildStore,
+        *,
+        projections: Sequence[AnyProjection] = PROJECTIONS,
+        clock: Clock | None = None,
+        batch: int = BATCH,
+    ) -> None:
         self._log = log
         self._views = views
-        self._projection = Projection()
-        self._position = 0
+        self._projections = projections
+        self._clock = clock or SystemClock()
+        pages, skips = SharedPages(log), Skips(log)
+        self._followers = {
+            known.name: Follower(known, log=pages, store=views, skips=skips, batch=batch) for known in projections
+        }
 
     @property
     def position(self) -> int:
-        """The position up to which this runner has projected."""
-        return self._position
+        """The position up to which this runner has projected the bots, 0 before it has begun."""
+        return self.position_of(SERVING)
+
+    def position_of(self, projection: str) -> int:
+        """The position up to which this runner has projected, 0 before it has begun."""
+        return self._followers[projection].position
 
     async def run(self) -> None:
-        """Project until cancelled; where another projector was faster, begin again after what it did."""
-        await self._begin()
-        while True:
-            try:
-                moved = await self.step()
-            except CheckpointMoved as moved_by_another:
-                logger.warning("projection_overtaken", reason=str(moved_by_another))
-                await self._begin()
-                moved = False
-            if not moved:
-                await self._log.wait_beyond(self._position, timeout_seconds=WAIT_SECONDS)
+        """Project until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for projection in self._projections:
+                tasks.create_task(self._keep(projection), name=f"projection {projection.name}")
 
     async def catch_up(self) -> None:
-        """Project up to the log's present head, or see that somebody else does, and return."""
+        """Project up to the log's present head, or see that somebody else does, or cannot, and return."""
         head = await self._log.head()
-        await self._begin()
-        while self._position < head:
+        for projection in self._projections:
+            await self._catch_up(projection, head)
+
+    async def _catch_up(self, projection: AnyProjection, head: int) -> None:
+        follower = self._followers[projection.name]
+        try:
+            await follower.begin()
+            while follower.position < head:
+                try:
+                    if not await follower.advance():
+                        return
+                except CheckpointMoved:
+                    await follower.begin()
+        except ProjectionStopped as stopped:
+            logger.warning("projection_stopped", projection=projection.name, reason=str(stopped))
+            await self._show_stop(follower.target, stopped.poison)
+        except (OtherVersion, CheckpointAhead) as stale:
+            logger.warning("projection_stale", projection=projection.name, reason=str(stale))
+
+    async def _keep(self, projection: AnyProjection) -> None:
+        """Keep one projection, whatever happens to it, with growing pauses between attempts that fail."""
+        pause = RETRY_SECONDS
+        while True:
+            before = self.position_of(projection.name)
             try:
-                await self.step()
-            except CheckpointMoved:
-                await self._begin()
+                await self._live(projection)
+            except CheckpointMoved as moved:
+                logger.warning("projection_overtaken", projection=projection.name, reason=str(moved))
+                continue
+            except (StoreUnavailable, LogUnavailable) as away:
+                logger.warning("projection_waits", projection=projection.name, reason=str(away))
+            except CheckpointAhead as ahead:
+                logger.warning("projection_refused", projection=projection.name, reason=str(ahead))
+                await self._halt(projection, ahead)
+            except Exception as error:
+                logger.exception("projection_failed", projection=projection.name)
+                await self._halt(projection, error)
+            pause = RETRY_SECONDS if self.position_of(projection.name) > before else min(2 * pause, RETRY_SECONDS_MAX)
+            await self._clock.sleep(pause)
 
-    async def step(self) -> bool:
-        """Project one batch; False if there was nothing new."""
-        events = await self._log.read_all(after_position=self._position, limit=BATCH)
-        if not events:
-            return False
-        await self._recall(events)
-        changes, touched = self._projection.apply(events)
-        books = {bot_id: encode_books(self._projection.books[bot_id]) for bot_id in touched}
-        position = events[-1].position
-        await self._views.commit(changes, books, after=self._position, position=position)
-        self._position = position
-        return True
+    async def _live(self, projection: AnyProjection) -> None:
+        """Follow the log; first build what another version of this program has left, beside what it serves."""
+        follower = self._followers[projection.name]
+        try:
+            await follower.begin()
+        except OtherVersion as other:
+            if other.stored > other.ours:
+                logger.warning("projection_superseded", projection=projection.name, reason=str(other))
+                await self._clock.sleep(SUPERSEDED_SECONDS)
+                return
+            logger.warning("projection_rebuilds", projection=projection.name, reason=str(other))
+            rebuild = Rebuild(projection, log=self._log, store=self._views, clock=self._clock)
+            await rebuild.run(waits_for_skips=True)
+            return
+        await announce(projection.name, log=self._log, store=self._views, clock=self._clock)
+        await follower.follow()
 
-    async def _begin(self) -> None:
-        """Forget everything and go on from the stored checkpoint."""
-        self._projection = Projection()
-        self._position = await self._views.checkpoint()
+    async def _halt(self, projection: AnyProjection, error: Exception) -> None:
+        """Show why the projection stands still, if the store can be told."""
+        target = Target(projection.name)
+        try:
+            await self._show_stop(target, Poison(self.position_of(projection.name), "", explain(error)))
+        except StoreUnavailable as away:
+            logger.warning("projection_waits", projection=projection.name, reason=str(away))
 
-    async def _recall(self, events: Sequence[RecordedEvent]) -> None:
-        streams = {event.stream for event in events if event.stream.startswith(BOT_STREAM_PREFIX)}
-        met = {BotId(stream[len(BOT_STREAM_PREFIX) :]) for stream in streams}
-        strangers = sorted(met - self._projection.books.keys())
-        if strangers:
-            remembered = await self._views.books(strangers)
-            if await self._views.checkpoint() != self._position:
-                raise CheckpointMoved(f"the books are beyond position {self._position}; another projector is at work")
-            self._projection.books.update({bot_id: decode_books(body) for bot_id, body in remembered.items()})
+    async def _show_stop(self, target: Target, poison: Poison) -> None:
+        checkpoint = await self._views.checkpoint(target)
+        if checkpoint is not None:
+            # Whoever has moved it meanwhile shows what stops it, if anything does.
+            with suppress(CheckpointMoved):
+                await self._views.stop(target, poison, at=checkpoint)

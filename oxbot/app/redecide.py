@@ -70,9 +70,9 @@ class _Span(NamedTuple):
 async def redecide(bot_id: BotId, *, log: EventLog, candles: CandleStore, decider: BotDecider) -> Redecided:
     """Live the bot's recorded life again, up to its newest recorded cycle.
 
-    Every cycle must lead to exactly the facts on record, and every candle between two cycles to none. Facts that others
-    appended between two candles count from the earliest moment; where they would have made the bot act on a candle that
-    left no fact, they may have come just after it.
+    Every cycle must lead to exactly the facts on record, and every candle between two cycles to none. A status counts
+    from the candle that its fact names. Where a notice says that the bot learnt of it later, or where an older fact
+    names no candle and would have made the bot act on one that left no fact, it may have come just after that candle.
     """
     events = await log.read_stream(bot_stream(bot_id))
     facts: list[BotFact] = [event.fact for event in events]  # type: ignore[misc]  # a bot's stream holds a bot's facts
@@ -94,6 +94,7 @@ class _Life:
         self._bot_id = bot_id
         self._decider = decider
         self._states: list[BotState] = [decider.initial]
+        self._dated = True
         self._view = MarketView((), capacity=1)
         self._frames = 0
         self._decisions = 0
@@ -102,6 +103,7 @@ class _Life:
     def given(self, facts: Sequence[BotFact]) -> None:
         """Take facts that were not decided by a cycle; the states between them are kept as possibilities."""
         self._states = [self._states[-1]]
+        self._dated = not any(map(_undated, facts))
         for fact in facts:
             self._states.append(self._decider.evolve(self._states[-1], fact))
 
@@ -124,10 +126,12 @@ class _Life:
         return Redecided(self._bot_id, self._decisions, self._facts, self._frames, difference)
 
     def _possible(self, frame: Frame) -> list[BotState]:
-        """The states that may have held at the frame: a notice tells which facts came before a candle."""
+        """The states that may have held at the frame: a notice tells up to where any of the statuses may be unknown."""
         earlier = [state for state in self._states if state.cursor is None or state.cursor < frame.open_time]
         newest = max((state.cursor for state in earlier if state.cursor is not None), default=None)
-        return [state for state in earlier if state.cursor == newest]
+        possible = [state for state in earlier if state.cursor == newest]
+        certain = self._dated and self._states[-1].cursor == newest
+        return possible[-1:] if certain else possible
 
     def _see(self, frame: Frame) -> None:
         if self._frames == 0:
@@ -189,6 +193,15 @@ def _spans(facts: Sequence[BotFact]) -> Iterator[_Span]:
             yield _Span(tuple(given), tuple(run))
             given = []
     yield _Span(tuple(given), ())
+
+
+def _undated(fact: BotFact) -> bool:
+    """Whether the fact changed the bot's status and does not say from which candle on."""
+    match fact:
+        case BotStarted() | BotPaused() | BotStopped():
+            return fact.effective_at is None
+        case _:
+            return isinstance(fact, BotHalted)
 
 
 def _moment(fact: BotFact) -> datetime:

@@ -1,13 +1,18 @@
 """Rebuilds every view from the log and compares it, byte for byte, with what is served."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from events.envelope import RecordedEvent
-from events.log import EventLog
-from oxbot.app.projection import BATCH, Projection
-from oxbot.app.views import RowChange, StoredRow, ViewReader
-from oxbot.views.rows import VIEWS, ViewName
+from events.log import LogReader
+from oxbot.app.follower import BATCH, OtherVersion, ProjectionStopped, read_page
+from oxbot.app.skips import Skips
+from oxbot.app.views import StoredRow, ViewReader
+from oxbot.views.bot_views import BOTS
+from oxbot.views.fold import RowChange
+from oxbot.views.projections import AnyProjection
+from oxbot.views.rows import ViewName
+
+Rows = dict[tuple[str, str, str], bytes]
 
 
 class ViewComparison(NamedTuple):
@@ -19,48 +24,57 @@ class ViewComparison(NamedTuple):
 
 
 class Rebuilt(NamedTuple):
-    """All views compared at one position."""
+    """All views of a projection compared at one position."""
 
     position: int
     views: tuple[ViewComparison, ...]
 
 
-async def rebuild_views(log: EventLog, served: ViewReader) -> Rebuilt:
-    """Fold the log from its first event up to the served checkpoint and compare every row byte for byte."""
-    position, stored = await served.everything()
-    rebuilt: dict[tuple[str, str, str], bytes] = {}
-    projection = Projection()
-    async for page in pages(log, up_to=position):
-        changes, _ = projection.apply(page)
-        for change in changes:
-            _apply(rebuilt, change)
-    comparisons = tuple(_compare(view, stored[view], rebuilt) for view in VIEWS)
-    return Rebuilt(position, comparisons)
+async def rebuild_views(log: LogReader, served: ViewReader, projection: AnyProjection = BOTS) -> Rebuilt:
+    """Fold the log from its first event up to the served checkpoint and compare every row byte for byte.
+
+    Raises ``OtherVersion`` if another version built what is served, and ``ProjectionStopped`` at an event within it
+    that cannot be applied and that nobody had skipped.
+    """
+    async with served.snapshot(projection.name) as snapshot:
+        position, version, stored = snapshot.position, snapshot.version, await snapshot.everything()
+    if position and version != projection.version:
+        raise OtherVersion(projection.name, stored=version, ours=projection.version)
+    rebuilt = await fold_rows(log, projection, up_to=position)
+    return Rebuilt(position, tuple(_compare(view, stored[view], rebuilt) for view in projection.views))
 
 
-async def pages(log: EventLog, *, up_to: int) -> AsyncIterator[Sequence[RecordedEvent]]:
-    """The log from its beginning to a position, in batches."""
-    position = 0
+async def fold_rows(log: LogReader, projection: AnyProjection, *, up_to: int) -> Rows:
+    """Every row, by view, owner and key, that the log's events up to a position lead to."""
+    skipped = await Skips(log).of(projection.name)
+    fold, rows, position = projection.fold(), Rows(), 0
     while position < up_to:
-        page = await log.read_all(after_position=position, limit=min(BATCH, up_to - position))
-        if not page:
-            return
-        yield page
-        position = page[-1].position
+        page = await read_page(log, after=position, limit=min(BATCH, up_to - position))
+        if page.empty:
+            return rows
+        folded = fold.apply(page.events, skipped=skipped)
+        for change in folded.changes:
+            _apply(rows, change)
+        position, poison = page.reached(projection, folded, skipped)
+        if poison is not None:
+            raise ProjectionStopped(projection.name, poison)
+    return rows
 
 
-def _apply(rows: dict[tuple[str, str, str], bytes], change: RowChange) -> None:
-    key = (change.view, change.bot_id, change.key)
+def _apply(rows: Rows, change: RowChange) -> None:
+    key = (change.view, change.owner, change.key)
     if change.body is None:
         rows.pop(key, None)
     else:
         rows[key] = change.body
 
 
-def _compare(view: ViewName, stored: Sequence[StoredRow], rebuilt: dict[tuple[str, str, str], bytes]) -> ViewComparison:
-    served: dict[tuple[str, str, str], bytes] = {(view, row.bot_id, row.key): row.body for row in stored}
+def _compare(
+    view: ViewName, stored: Sequence[StoredRow], rebuilt: Mapping[tuple[str, str, str], bytes]
+) -> ViewComparison:
+    served: Rows = {(view, row.owner, row.key): row.body for row in stored}
     expected = {key: body for key, body in rebuilt.items() if key[0] == view}
     for key in sorted(served.keys() | expected.keys()):
         if served.get(key) != expected.get(key):
-            return ViewComparison(view, len(served), f"bot {key[1]} row {key[2] or '(only)'}")
+            return ViewComparison(view, len(served), f"{key[1]} row {key[2] or '(only)'}")
     return ViewComparison(view, len(served), None)

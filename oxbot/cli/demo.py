@@ -78,7 +78,7 @@ class DemoMarket(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
     async def next_open(self) -> datetime:
-        """Every bot sees the market from its first candle."""
+        """Every bot sees the market from its first candle, and every command counts from it on."""
         return self.begins_at
 
     async def closed_before(self, venue: str) -> datetime:
@@ -139,7 +139,8 @@ class Demo:
             stack.enter_context(redirect_stdout(sys.stderr))
             self._progress.stage("starting Postgres")
             database = await stack.enter_async_context(open_database(self._settings))
-            stores = await stack.enter_async_context(open_stores(database, name="demo", connections=4))
+            operator = open_stores(database, "oxbot_operator", name="demo", connections=4)
+            stores = await stack.enter_async_context(operator)
             bot_ids = await self._create_bots(stores)
             await self._store_market(stores)
             self._progress.stage("starting Ray")
@@ -151,6 +152,7 @@ class Demo:
             from actors.fleet import Fleet  # noqa: PLC0415 - imports Ray
 
             fleet = Fleet(self._fleet, database, self._settings, self._plan(len(bot_ids)))
+            stack.push_async_callback(fleet.seal)
             rate = await self._trade(fleet, stores)
             result = await self._report(stores, bot_ids, rate)
             self._progress.result(result)

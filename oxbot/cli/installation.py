@@ -9,6 +9,7 @@ import msgspec
 
 from events.identifiers import FleetName, Symbol
 from events.values import FeeSchedule
+from oxbot.adapters.database import Role
 from oxbot.adapters.synthetic_market import SyntheticMarket
 from oxbot.app.bots import BotCommands
 from oxbot.app.clock import SystemClock
@@ -51,12 +52,14 @@ def main_commands(stores: Stores, settings: Settings, *, actor: str) -> BotComma
 
 
 @asynccontextmanager
-async def open_installation(settings: Settings, *, name: str, connections: int = 3) -> AsyncIterator[Installation]:
-    """The installation that the settings describe, its database migrated and at hand."""
+async def open_installation(
+    settings: Settings, *, name: str, connections: int = 3, role: Role = "oxbot_operator"
+) -> AsyncIterator[Installation]:
+    """The installation that the settings describe, its database migrated and at hand, used as this role."""
     settings.home.mkdir(parents=True, exist_ok=True)
     async with (
         open_database(settings) as database,
-        open_stores(database, name=name, connections=connections) as stores,
+        open_stores(database, role, name=name, connections=connections) as stores,
     ):
         terms = LiveTerms(synthetic_market(settings), stores.candles, MARKET_BEGINS_AT)
         yield Installation(settings=settings, database=database, stores=stores, terms=terms)

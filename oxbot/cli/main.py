@@ -11,9 +11,13 @@ import typer
 
 from events.errors import OxbotError
 from events.identifiers import FleetName
+from oxbot.cli import archive as archive_commands
+from oxbot.cli import audit as audit_commands
 from oxbot.cli import bots as bots_commands
 from oxbot.cli import database as database_commands
 from oxbot.cli import market as market_commands
+from oxbot.cli import privacy as privacy_commands
+from oxbot.cli import projections as projections_commands
 from oxbot.cli.demo import Demo, DemoOptions
 from oxbot.cli.inputs import (
     InvalidInput,
@@ -36,9 +40,13 @@ INTERRUPTED = 130
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
+app.add_typer(archive_commands.app, name="archive")
+app.add_typer(audit_commands.app, name="audit")
 app.add_typer(bots_commands.app, name="bots")
 app.add_typer(market_commands.app, name="market")
 app.add_typer(database_commands.app, name="db")
+app.add_typer(privacy_commands.app, name="privacy")
+app.add_typer(projections_commands.app, name="projections")
 app.command("replay")(replay)
 
 DEFAULT_SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT,XRP/USDT,DOGE/USDT,ADA/USDT"

@@ -17,6 +17,7 @@ from oxbot.cli.installation import open_installation
 from oxbot.config import Settings, load_settings
 from oxbot.core.bot import BotDecider
 from oxbot.core.strategies import built_in
+from oxbot.views.projections import PROJECTIONS
 from oxbot.wiring.stores import Stores
 
 PAGE = 500
@@ -35,10 +36,10 @@ def replay(
 
 
 async def _replay(settings: Settings, bots: list[str], fleet: str | None) -> None:
-    async with open_installation(settings, name="replay") as installation:
+    async with open_installation(settings, name="replay", role="oxbot_projector") as installation:
         stores = installation.stores
         await ProjectionRunner(stores.log, stores.views).catch_up()
-        _say_views(await rebuild_views(stores.log, stores.views))
+        _say_views([await rebuild_views(stores.log, stores.views, projection) for projection in PROJECTIONS])
         decider = BotDecider(built_in())
         results: list[Redecided] = []
         for bot_id in await _chosen(stores, bots, fleet):
@@ -60,13 +61,16 @@ async def _chosen(stores: Stores, bots: list[str], fleet: str | None) -> list[Bo
     return [BotId(bot) for bot in bots] or known
 
 
-def _say_views(rebuilt: Rebuilt) -> None:
-    for view in rebuilt.views:
-        if view.first_difference is not None:
-            where = f"at position {rebuilt.position}: {view.first_difference}"
-            raise ReplayDiffers(f"view {view.view} differs from the log {where}")
-        sys.stdout.write(f"view {view.view}: {view.rows} rows, identical\n")
-    sys.stdout.write(f"views: {len(rebuilt.views)} rebuilt from {rebuilt.position} events, 0 differences\n")
+def _say_views(rebuilt: list[Rebuilt]) -> None:
+    for projection in rebuilt:
+        for view in projection.views:
+            if view.first_difference is not None:
+                where = f"at position {projection.position}: {view.first_difference}"
+                raise ReplayDiffers(f"view {view.view} differs from the log {where}")
+            sys.stdout.write(f"view {view.view}: {view.rows} rows, identical\n")
+    views = sum(len(projection.views) for projection in rebuilt)
+    events = max(projection.position for projection in rebuilt)
+    sys.stdout.write(f"views: {views} rebuilt from {events} events, 0 differences\n")
 
 
 def _say_decisions(results: list[Redecided]) -> None:

@@ -30,6 +30,7 @@ async def run_up(settings: Settings, *, speed: float) -> None:
         start_ray(settings)
         stack.callback(stop_ray)
         fleet = Fleet(MAIN_FLEET, installation.database, settings, await _plan(installation, speed))
+        stack.push_async_callback(fleet.seal)
         console.print(
             f"[dim]oxbot:[/dim] venue {installation.terms.venue}, market time {speed:g} times as fast as the clock",
             highlight=False,

@@ -8,6 +8,7 @@ import msgspec
 from events.errors import OxbotError
 from events.identifiers import StreamId
 from events.user import CredentialChanged, Role, SignInFailed, SignInSucceeded, UserCreated, UserFact
+from events.values import EncryptedText
 
 UserId = NewType("UserId", str)
 
@@ -25,9 +26,9 @@ class InvalidUsername(OxbotError):
 
 
 class CreateUser(msgspec.Struct, frozen=True, kw_only=True):
-    """Bring an account into being; again with the same name and role changes nothing."""
+    """Bring an account into being; again with the same role changes nothing, whatever the name is sealed as."""
 
-    username: str
+    sealed_username: EncryptedText
     role: Role
 
 
@@ -45,23 +46,22 @@ AccountCommand = CreateUser | ChangeCredential | RecordSignIn
 
 
 class AccountState(msgspec.Struct, frozen=True, kw_only=True):
-    """An account; ``failures`` counts the wrong passwords since the last right one."""
+    """An account, without its name; ``failures`` counts the wrong passwords since the last right one."""
 
-    username: str = ""
     role: Role | None = None
     failures: int = 0
 
 
 class AccountDecider:
-    """Decides for one account. Pure: it never sees a password."""
+    """Decides for one account. Pure: it never sees a password, nor the name in plain text."""
 
     initial = AccountState()
 
     def evolve(self, state: AccountState, fact: UserFact) -> AccountState:
         """The account after the fact."""
         match fact:
-            case UserCreated(username=username, role=role):
-                return AccountState(username=username, role=role)
+            case UserCreated(role=role):
+                return AccountState(role=role)
             case CredentialChanged() | SignInSucceeded():
                 return msgspec.structs.replace(state, failures=0)
             case SignInFailed():
@@ -70,7 +70,7 @@ class AccountDecider:
                 assert_never(fact)
 
     def decide(self, command: AccountCommand, state: AccountState) -> list[UserFact]:
-        """The facts that follow. Raises ``AccountRefused`` or ``InvalidUsername``."""
+        """The facts that follow. Raises ``AccountRefused``."""
         if isinstance(command, CreateUser):
             return _create(command, state)
         if state.role is None:
@@ -102,7 +102,7 @@ def canonical_username(text: str) -> str:
 
 def _create(command: CreateUser, state: AccountState) -> list[UserFact]:
     if state.role is None:
-        return [UserCreated(username=canonical_username(command.username), role=command.role)]
-    if (state.username, state.role) != (command.username, command.role):
-        raise AccountRefused(f"the account is {state.username}, a {state.role}, already")
+        return [UserCreated(username="", role=command.role, sealed_username=command.sealed_username)]
+    if state.role != command.role:
+        raise AccountRefused(f"the account is a {state.role} already")
     return []

@@ -27,7 +27,7 @@ from oxbot.core.cycle import Cycle
 from oxbot.core.market_view import MarketView
 from oxbot.core.money import exact, text
 from oxbot.core.risk import check_limits
-from oxbot.core.state import INITIAL, BotState, evolve
+from oxbot.core.state import INITIAL, BotState, Standing, evolve, status_at
 from oxbot.core.strategy import Strategies
 
 _NAME = (re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}"), "letters, digits, spaces and _ . -")
@@ -58,19 +58,23 @@ class CreateBot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartBot(msgspec.Struct, frozen=True):
-    """Let the bot trade; also ends a pause."""
+    """Let the bot trade; also ends a pause. ``effective_at`` opens the first candle for which it counts, if given."""
+
+    effective_at: datetime | None = None
 
 
 class PauseBot(msgspec.Struct, frozen=True):
-    """No new entries; exits go on."""
+    """No new entries; exits go on. For ``effective_at`` see ``StartBot``."""
 
     reason: str = ""
+    effective_at: datetime | None = None
 
 
 class StopBot(msgspec.Struct, frozen=True):
-    """Close everything at the next open and end."""
+    """Close everything at the next open and end. For ``effective_at`` see ``StartBot``."""
 
     reason: str = ""
+    effective_at: datetime | None = None
 
 
 class DepositCapital(msgspec.Struct, frozen=True):
@@ -93,19 +97,30 @@ class ClaimBot(msgspec.Struct, frozen=True):
     holder: str
 
 
+class Lived(msgspec.Struct, frozen=True):
+    """Up to which candle an incarnation has lived, and under which statuses as it knew them."""
+
+    until: datetime
+    standings: tuple[Standing, ...]
+
+
 class NoticeStatus(msgspec.Struct, frozen=True):
-    """Record that the bot's status counts from after the candle that opened at ``at``."""
+    """The incarnation has learnt what others said; record it if it would have counted for candles already lived."""
 
     epoch: int
-    at: datetime
+    lived: Lived
 
 
 class ObserveFrame(msgspec.Struct, frozen=True):
-    """The candles of one moment have closed; ``view`` shows the market up to and including them."""
+    """The candles of one moment have closed; ``view`` shows the market up to and including them.
+
+    With ``lived``, what the incarnation did not know in time is noticed before it decides on these candles.
+    """
 
     epoch: int
     frame: Frame
     view: MarketView
+    lived: Lived | None = None
 
 
 BotCommand = (
@@ -153,12 +168,12 @@ class BotDecider:
         return self._strategies.bind(state.configuration.strategy).window
 
     def _observe(self, command: ObserveFrame, state: BotState) -> list[BotFact]:
-        stale = command.epoch != state.epoch
         seen = state.cursor is not None and command.frame.open_time <= state.cursor
-        if stale or seen or state.status in ("absent", "created") or state.idle:
+        if not state.exists or command.epoch != state.epoch or seen:
             return []
+        noticed = _notice(command.lived, state)
         strategy = self._strategies.bind(state.configuration.strategy)
-        return Cycle(state, strategy, command.frame, command.view).run()
+        return noticed + Cycle(state, strategy, command.frame, command.view).run()
 
     def _create(self, command: CreateBot, state: BotState) -> list[BotFact]:
         if state.exists:
@@ -189,31 +204,30 @@ def _manage(
 ) -> list[BotFact]:
     match command:
         case StartBot():
-            return _start(state)
+            return _start(command, state)
         case PauseBot():
             return _pause(command, state)
         case StopBot():
-            return [] if state.status == "stopped" else [BotStopped(reason=command.reason)]
+            return _stop(command, state)
         case DepositCapital():
             _check_amount(command.amount)
             return [CapitalDeposited(amount=command.amount, reference=command.reference)]
         case WithdrawCapital():
             return _withdraw(command, state)
         case NoticeStatus():
-            known = command.epoch != state.epoch or (state.cursor is not None and command.at <= state.cursor)
-            return [] if known else [BotNoticed(at=command.at)]
+            return _notice(command.lived, state) if command.epoch == state.epoch else []
         case ClaimBot():
             return [BotClaimed(epoch=state.epoch + 1, holder=command.holder)]
         case _:
             assert_never(command)
 
 
-def _start(state: BotState) -> list[BotFact]:
+def _start(command: StartBot, state: BotState) -> list[BotFact]:
     if state.status == "running":
         return []
     if state.status == "stopped":
         raise CommandRefused(f"bot {state.bot_id} was stopped for good; create another")
-    return [BotStarted()]
+    return [BotStarted(effective_at=command.effective_at)]
 
 
 def _pause(command: PauseBot, state: BotState) -> list[BotFact]:
@@ -221,7 +235,25 @@ def _pause(command: PauseBot, state: BotState) -> list[BotFact]:
         return []
     if state.status != "running":
         raise CommandRefused(f"bot {state.bot_id} is {state.status}; only a running bot can be paused")
-    return [BotPaused(reason=command.reason)]
+    return [BotPaused(reason=command.reason, effective_at=command.effective_at)]
+
+
+def _stop(command: StopBot, state: BotState) -> list[BotFact]:
+    if state.status == "stopped":
+        return []
+    return [BotStopped(reason=command.reason, effective_at=command.effective_at)]
+
+
+def _notice(lived: Lived | None, state: BotState) -> list[BotFact]:
+    """That the candles lived since the cursor were lived under other statuses than the log now says; else nothing."""
+    if lived is None or lived.standings == state.standings:
+        return []
+    market = state.configuration.market
+    first = market.begins_at if state.cursor is None else state.cursor + timeframe_duration(market.timeframe)
+    changes = [standing.since for standing in (*lived.standings, *state.standings) if standing.since is not None]
+    moments = [first, *(since for since in changes if since > first)]
+    differ = any(status_at(lived.standings, at) != state.status_at(at) for at in moments if at <= lived.until)
+    return [BotNoticed(at=lived.until)] if differ else []
 
 
 def _withdraw(command: WithdrawCapital, state: BotState) -> list[BotFact]:

@@ -21,6 +21,7 @@ class Cycle:
     def __init__(self, state: BotState, strategy: BoundStrategy, frame: Frame, view: MarketView) -> None:
         self.facts: list[BotFact] = []
         self._state = state
+        self._status = state.status_at(frame.open_time)
         self._strategy = strategy
         self._frame = frame
         self._view = view
@@ -53,7 +54,7 @@ class Cycle:
         return held and symbol not in self._state.ledger.positions
 
     def _execute_market(self, order: Order, candle: Candle) -> None:
-        if order.side == "buy" and self._state.status == "stopped":
+        if order.side == "buy" and self._status == "stopped":
             self._emit(OrderCancelled(order_id=order.order_id, at=candle.open_time, reason="the bot was stopped"))
             return
         instrument = self._state.instrument(order.symbol)
@@ -109,11 +110,11 @@ class Cycle:
         holding = symbol in self._state.ledger.positions
         if any(order.kind == "market" for order in self._state.working(symbol)):
             return
-        if self._state.status == "stopped":
+        if self._status == "stopped":
             if holding:
                 self._request_exit(symbol, candle, decision_id=None)
             return
-        if not holding and not (may_enter and self._state.status == "running"):
+        if not holding and not (may_enter and self._status == "running"):
             return
         signal = self._strategy.observe(self._view[symbol], holding=holding)
         if signal is not None:

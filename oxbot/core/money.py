@@ -63,18 +63,14 @@ def ratio(numerator: Decimal, denominator: Decimal) -> Decimal:
     return _RATIO.divide(numerator, denominator).quantize(Decimal("1e-12"), context=_RATIO)
 
 
-def plain(amount: Decimal) -> Decimal:
-    """The same number in its one canonical form: no exponent above zero, no trailing zeros, no negative zero."""
-    with exact():
-        reduced = amount.normalize()
-        if reduced == 0:
-            return ZERO
-        return reduced.quantize(Decimal(1)) if reduced.as_tuple().exponent > 0 else reduced  # type: ignore[operator]
-
-
 def text(amount: Decimal) -> str:
-    """The canonical form as text, never with an exponent."""
-    return format(plain(amount), "f")
+    """The canonical form as text, never with an exponent. Raises ``ValueError`` for what is no finite number."""
+    written = format(amount, "f")
+    if "." in written:
+        written = written.rstrip("0").rstrip(".")
+    elif not amount.is_finite():
+        raise ValueError(f"{amount} is no amount")
+    return "0" if written == "-0" else written
 
 
 def _last_exponent(amount: Decimal) -> int:

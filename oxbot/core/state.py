@@ -1,6 +1,6 @@
 """What a bot is at any moment: the fold of its stream."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import reduce
@@ -42,14 +42,31 @@ class BrokenStream(OxbotError):
     """A stream whose facts cannot be a bot's life: it does not begin with its creation, or names an unknown order."""
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """A status and the open time of the first candle for which it counts; None: it counts for every candle."""
+
+    status: BotStatus
+    since: datetime | None = None
+
+
+def status_at(standings: Sequence[Standing], open_time: datetime) -> BotStatus:
+    """The last of the statuses that counts for the candle that opens then; "absent" if none does."""
+    for standing in reversed(standings):
+        if standing.since is None or standing.since <= open_time:
+            return standing.status
+    return "absent"
+
+
 class BotState(msgspec.Struct, frozen=True, kw_only=True):
     """A bot: its configuration, its place in the market, its books and its working orders.
 
-    ``cursor`` is the open time of the newest candle that left a fact; ``epoch`` counts the incarnations.
+    ``cursor`` is the open time of the newest candle that left a fact; ``epoch`` counts the incarnations. ``status`` is
+    the newest one; ``standings`` say, in order of time, which status counts for which candle after the cursor.
     """
 
     created: BotCreated | None = None
     status: BotStatus = "absent"
+    standings: tuple[Standing, ...] = ()
     epoch: int = 0
     cursor: datetime | None = None
     ledger: Ledger = Ledger()
@@ -75,14 +92,18 @@ class BotState(msgspec.Struct, frozen=True, kw_only=True):
         return self.created is not None
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is left to manage: stopped, flat, and no order at work."""
-        return self.status == "stopped" and not self.ledger.positions and not self.orders
-
-    @property
     def reserved(self) -> Decimal:
         """Quote currency that working orders keep from being spent twice."""
         return sum((order.reserved for order in self.orders.values()), ZERO)
+
+    def status_at(self, open_time: datetime) -> BotStatus:
+        """The status that counts for a candle after the cursor."""
+        return status_at(self.standings, open_time)
+
+    def idle_at(self, open_time: datetime) -> bool:
+        """Whether nothing is left to manage from that candle on: stopped, flat, and no order at work."""
+        stopped = self.status == "stopped" and self.status_at(open_time) == "stopped"
+        return stopped and not self.ledger.positions and not self.orders
 
     def instrument(self, symbol: Symbol) -> Instrument:
         """The instrument of one of the bot's symbols."""
@@ -113,19 +134,19 @@ def _evolve(state: BotState, fact: BotFact) -> BotState:
     replace = msgspec.structs.replace
     match fact:
         case BotCreated():
-            return replace(state, created=fact, status="created")
+            return _with_status(replace(state, created=fact), "created")
         case BotClaimed():
             return replace(state, epoch=fact.epoch)
         case BotNoticed():
             return replace(state, cursor=fact.at)
         case BotStarted():
-            return replace(state, status="running")
+            return _with_status(state, "running", fact.effective_at)
         case BotPaused():
-            return replace(state, status="paused")
+            return _with_status(state, "paused", fact.effective_at)
         case BotStopped():
-            return replace(state, status="stopped")
+            return _with_status(state, "stopped", fact.effective_at)
         case BotHalted():
-            return replace(state, status="halted")
+            return _with_status(state, "halted")
         case CapitalDeposited():
             return replace(state, ledger=state.ledger.deposit(fact.amount))
         case CapitalWithdrawn():
@@ -140,6 +161,17 @@ def _evolve(state: BotState, fact: BotFact) -> BotState:
             return _with_progress(state, fact)
         case _:
             assert_never(fact)
+
+
+def _with_status(state: BotState, status: BotStatus, since: datetime | None = None) -> BotState:
+    """The state under one more status, without those that can count for no candle after the cursor any more."""
+    kept = [] if since is None else [known for known in state.standings if known.since is None or known.since < since]
+    if state.cursor is not None:
+        begun = sum(known.since is None or known.since <= state.cursor for known in kept)
+        kept = kept[max(0, begun - 1) :]
+    if not kept or kept[-1].status != status:
+        kept.append(Standing(status, since))
+    return msgspec.structs.replace(state, status=status, standings=tuple(kept))
 
 
 def _with_request(state: BotState, fact: OrderRequested) -> BotState:

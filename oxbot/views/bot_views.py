@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, assert_never
+from functools import partial
+from typing import assert_never
 
 import msgspec
 
@@ -28,33 +29,25 @@ from events.bot import (
     OrderRequested,
 )
 from events.envelope import RecordedEvent
-from events.identifiers import BotId, Symbol
+from events.identifiers import BOT_STREAM_PREFIX, OrderId, StreamId, Symbol
 from oxbot.core.ledger import Ledger, Position
 from oxbot.core.money import exact, ratio, text
 from oxbot.core.orders import Order, OrderProgress, progressed
 from oxbot.core.state import INITIAL, BotState, evolve
+from oxbot.views.fold import Draft, Projection
 from oxbot.views.rows import (
+    BOT_VIEWS,
     BotRow,
     DecisionRow,
     HoldingRow,
     OrderRow,
     PortfolioRow,
     PositionRow,
-    Row,
+    RowOfBot,
     TradeRow,
-    ViewName,
+    moment_key,
+    numbered,
 )
-
-
-class Removal(NamedTuple):
-    """A row that is no more."""
-
-    view: ViewName
-    bot_id: BotId
-    key: str
-
-
-Change = Row | Removal
 
 
 class BotBooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +59,7 @@ class BotBooks(msgspec.Struct, frozen=True, kw_only=True):
     decision: DecisionRow | None = None
 
 
-def project(books: BotBooks, event: RecordedEvent) -> tuple[BotBooks, list[Change]]:
+def project(books: BotBooks, event: RecordedEvent) -> tuple[BotBooks, list[Draft]]:
     """The books after the event, and the rows that it changes."""
     fact: BotFact = event.fact  # type: ignore[assignment]  # a bot's stream holds a bot's facts
     after = msgspec.structs.replace(books, state=evolve(books.state, fact))
@@ -74,21 +67,21 @@ def project(books: BotBooks, event: RecordedEvent) -> tuple[BotBooks, list[Chang
         return _project(books, after, fact, event.occurred_at)
 
 
-def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: datetime) -> tuple[BotBooks, list[Change]]:
+def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: datetime) -> tuple[BotBooks, list[Draft]]:
     match fact:
         case BotCreated():
             after = msgspec.structs.replace(after, created_at=occurred_at)
-            return after, [_bot_row(after), *_money_rows(after.state, fact.market.begins_at)]
+            return after, [_bot(after), *_money(after.state, fact.market.begins_at)]
         case BotStarted() | BotPaused() | BotStopped() | BotHalted():
-            return after, [_bot_row(after)]
+            return after, [_bot(after)]
         case BotClaimed() | BotNoticed():
             return after, []
         case CapitalDeposited() | CapitalWithdrawn():
             since = after.state.cursor or after.state.configuration.market.begins_at
-            return after, list(_money_rows(after.state, since))
+            return after, list(_money(after.state, since))
         case DecisionMade():
             row = _decision_row(after.state, fact)
-            return msgspec.structs.replace(after, decision=row), [row]
+            return msgspec.structs.replace(after, decision=row), [_drafted(row)]
         case OrderDenied():
             return _denied(after, fact)
         case OrderRequested():
@@ -99,40 +92,67 @@ def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: date
             assert_never(fact)
 
 
-def _requested(after: BotBooks, fact: OrderRequested) -> tuple[BotBooks, list[Change]]:
+def _requested(after: BotBooks, fact: OrderRequested) -> tuple[BotBooks, list[Draft]]:
     order = after.state.orders[fact.order_id]
-    rows: list[Change] = [_order_row(after.state, order, fact.at), _portfolio_row(after.state)]
+    rows = [_order(after.state, order, fact.at), _portfolio(after.state)]
     if fact.symbol in after.state.ledger.positions:
-        rows.append(_position_row(after.state, fact.symbol))
+        rows.append(_position(after.state, fact.symbol))
     if after.decision is not None and after.decision.decision_id == fact.decision_id:
         row = msgspec.structs.replace(after.decision, verdict="allowed", order_id=fact.order_id)
-        rows.append(row)
+        rows.append(_drafted(row))
         after = msgspec.structs.replace(after, decision=row)
     return after, rows
 
 
-def _denied(after: BotBooks, fact: OrderDenied) -> tuple[BotBooks, list[Change]]:
+def _denied(after: BotBooks, fact: OrderDenied) -> tuple[BotBooks, list[Draft]]:
     if after.decision is None or after.decision.decision_id != fact.decision_id:
         return after, []
     row = msgspec.structs.replace(
         after.decision, verdict="denied", rule=fact.rule, limit=text(fact.limit), value=text(fact.value)
     )
-    return msgspec.structs.replace(after, decision=row), [row]
+    return msgspec.structs.replace(after, decision=row), [_drafted(row)]
 
 
-def _progress(before: BotBooks, after: BotBooks, fact: OrderProgress) -> tuple[BotBooks, list[Change]]:
+def _progress(before: BotBooks, after: BotBooks, fact: OrderProgress) -> tuple[BotBooks, list[Draft]]:
     order = progressed(before.state.orders[fact.order_id], fact)
     note = getattr(fact, "reason", "")
-    changes: list[Change] = [_order_row(after.state, order, fact.at, note=note), *_money_rows(after.state, fact.at)]
+    changes = [_order(after.state, order, fact.at, note=note), *_money(after.state, fact.at)]
     if order.symbol in after.state.ledger.positions:
-        changes.append(_position_row(after.state, order.symbol))
+        changes.append(_position(after.state, order.symbol))
     elif isinstance(fact, OrderFilled):
-        changes.append(Removal("positions", after.state.bot_id, order.symbol))
+        changes.append(Draft("positions", after.state.bot_id, order.symbol, None))
         held = before.state.ledger.positions[order.symbol]
         trade = _trade_row(before, held, order, fact)
-        changes.append(trade)
+        changes.append(_drafted(trade))
         after = msgspec.structs.replace(after, trades=trade.number)
     return after, changes
+
+
+def _drafted(row: RowOfBot) -> Draft:
+    """A row that is written out already."""
+    return Draft(row.view, row.bot_id, row.key, lambda: row)
+
+
+def _bot(books: BotBooks) -> Draft:
+    return Draft("bots", books.state.bot_id, "", partial(_bot_row, books))
+
+
+def _money(state: BotState, since: datetime) -> Iterator[Draft]:
+    yield _portfolio(state)
+    yield Draft("holdings", state.bot_id, moment_key(since), partial(_holding_row, state, since))
+
+
+def _portfolio(state: BotState) -> Draft:
+    return Draft("portfolios", state.bot_id, "", partial(_portfolio_row, state))
+
+
+def _position(state: BotState, symbol: Symbol) -> Draft:
+    return Draft("positions", state.bot_id, symbol, partial(_position_row, state, symbol))
+
+
+def _order(state: BotState, order: Order, at: datetime, *, note: str = "") -> Draft:
+    key = numbered(_order_number(order.order_id))
+    return Draft("orders", state.bot_id, key, partial(_order_row, state, order, at, note=note))
 
 
 def _bot_row(books: BotBooks) -> BotRow:
@@ -154,10 +174,9 @@ def _bot_row(books: BotBooks) -> BotRow:
     )
 
 
-def _money_rows(state: BotState, since: datetime) -> Iterator[Row]:
-    yield _portfolio_row(state)
+def _holding_row(state: BotState, since: datetime) -> HoldingRow:
     positions = sorted(state.ledger.positions.items())
-    yield HoldingRow(
+    return HoldingRow(
         bot_id=state.bot_id,
         since=since,
         cash=text(state.ledger.cash),
@@ -202,7 +221,7 @@ def _order_row(state: BotState, order: Order, at: datetime, *, note: str = "") -
     return OrderRow(
         bot_id=state.bot_id,
         order_id=order.order_id,
-        number=int(order.order_id.rsplit("-", 1)[1]),
+        number=_order_number(order.order_id),
         symbol=order.symbol,
         side=order.side,
         kind=order.kind,
@@ -267,3 +286,15 @@ def _price(notional: Decimal, quantity: Decimal) -> str:
 
 def _optional(amount: Decimal | None) -> str | None:
     return None if amount is None else text(amount)
+
+
+def _order_number(order_id: OrderId) -> int:
+    return int(order_id.rsplit("-", 1)[1])
+
+
+def _owner(stream: StreamId) -> str | None:
+    return stream[len(BOT_STREAM_PREFIX) :] if stream.startswith(BOT_STREAM_PREFIX) else None
+
+
+BOTS = Projection("bots", 2, BOT_VIEWS, _owner, BotBooks, project)
+"""What bots are, own and did. Version 2: the books keep which status counts for which candle."""

@@ -1,4 +1,4 @@
-"""The rows that people read about a bot. Amounts are text: exact decimals without exponent, quote currency."""
+"""The rows that people read. Amounts are text: exact decimals without exponent, quote currency."""
 
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
@@ -7,30 +7,53 @@ import msgspec
 
 from events.bot import Intent, OrderReason
 from events.identifiers import BotId, DecisionId, OrderId, Symbol
+from events.user import Role
 from events.values import Measurement, OrderKind, Parameter, Side
 from oxbot.core.orders import OrderStatus
 from oxbot.core.state import BotStatus
 
 Amount = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
-ViewName = Literal["bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings"]
+ViewName = Literal[
+    "bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings",
+    "accounts",
+    "checkpoints", "rebuilds", "skips",
+]  # fmt: skip
 Verdict = Literal["allowed", "denied"]
 
-VIEWS: tuple[ViewName, ...] = ("bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings")
+BOT_VIEWS: tuple[ViewName, ...] = ("bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings")
+USER_VIEWS: tuple[ViewName, ...] = ("accounts",)
+SYSTEM_VIEWS: tuple[ViewName, ...] = ("checkpoints", "rebuilds", "skips")
+VIEWS: tuple[ViewName, ...] = (*BOT_VIEWS, *USER_VIEWS, *SYSTEM_VIEWS)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of one view, found by its bot and its key within that bot; keys sort as they should be read."""
+    """One row of one view, found by whom it is of and its key among those; keys sort as they should be read."""
 
     view: ClassVar[ViewName]
-    bot_id: BotId
+
+    @property
+    def owner(self) -> str:
+        """The bot, account or part of the installation that the row is of."""
+        raise NotImplementedError
 
     @property
     def key(self) -> str:
-        """The row's place among the bot's rows of the view."""
+        """The row's place among its owner's rows of the view."""
         return ""
 
 
-class BotRow(Row, frozen=True, kw_only=True):
+class RowOfBot(Row, frozen=True, kw_only=True):
+    """A row about a bot."""
+
+    bot_id: BotId
+
+    @property
+    def owner(self) -> str:
+        """The bot."""
+        return self.bot_id
+
+
+class BotRow(RowOfBot, frozen=True, kw_only=True):
     """A bot and how it is set up; one row."""
 
     view: ClassVar[ViewName] = "bots"
@@ -48,7 +71,7 @@ class BotRow(Row, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class PortfolioRow(Row, frozen=True, kw_only=True):
+class PortfolioRow(RowOfBot, frozen=True, kw_only=True):
     """A bot's money; one row. ``as_of`` is the open time of the newest candle that changed anything."""
 
     view: ClassVar[ViewName] = "portfolios"
@@ -63,7 +86,7 @@ class PortfolioRow(Row, frozen=True, kw_only=True):
     as_of: datetime | None
 
 
-class PositionRow(Row, frozen=True, kw_only=True):
+class PositionRow(RowOfBot, frozen=True, kw_only=True):
     """An open position; the row goes when it closes."""
 
     view: ClassVar[ViewName] = "positions"
@@ -83,7 +106,7 @@ class PositionRow(Row, frozen=True, kw_only=True):
         return self.symbol
 
 
-class OrderRow(Row, frozen=True, kw_only=True):
+class OrderRow(RowOfBot, frozen=True, kw_only=True):
     """An order from request to end."""
 
     view: ClassVar[ViewName] = "orders"
@@ -113,7 +136,7 @@ class OrderRow(Row, frozen=True, kw_only=True):
         return numbered(self.number)
 
 
-class TradeRow(Row, frozen=True, kw_only=True):
+class TradeRow(RowOfBot, frozen=True, kw_only=True):
     """A closed round trip; ``net`` is after all its fees."""
 
     view: ClassVar[ViewName] = "trades"
@@ -135,7 +158,7 @@ class TradeRow(Row, frozen=True, kw_only=True):
         return numbered(self.number)
 
 
-class DecisionRow(Row, frozen=True, kw_only=True):
+class DecisionRow(RowOfBot, frozen=True, kw_only=True):
     """What a strategy decided, on what, and what the risk gate said to it."""
 
     view: ClassVar[ViewName] = "decisions"
@@ -164,7 +187,7 @@ class DecisionRow(Row, frozen=True, kw_only=True):
         return numbered(self.number)
 
 
-class HoldingRow(Row, frozen=True, kw_only=True):
+class HoldingRow(RowOfBot, frozen=True, kw_only=True):
     """What the bot held from the candle opening at ``since`` on: with the candles' closes, its equity curve."""
 
     view: ClassVar[ViewName] = "holdings"
@@ -175,14 +198,116 @@ class HoldingRow(Row, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """The time, in a form that sorts."""
-        return self.since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return moment_key(self.since)
 
 
-ROW_TYPES: dict[ViewName, type[Row]] = {
-    kind.view: kind for kind in (BotRow, PortfolioRow, PositionRow, OrderRow, TradeRow, DecisionRow, HoldingRow)
-}
+class AccountRow(Row, frozen=True, kw_only=True):
+    """An account, without anything personal; one row. ``failed_sign_ins`` counts those since the last success."""
+
+    view: ClassVar[ViewName] = "accounts"
+    user_id: str
+    role: Role | None
+    created_at: datetime | None
+    credential_changed_at: datetime | None
+    last_sign_in_at: datetime | None
+    failed_sign_ins: int
+
+    @property
+    def owner(self) -> str:
+        """The account."""
+        return self.user_id
+
+
+class SignedCheckpointRow(Row, frozen=True, kw_only=True):
+    """The signed root of the log's first ``tree_size`` events, recorded at ``position``."""
+
+    view: ClassVar[ViewName] = "checkpoints"
+    tree_size: int
+    root: str
+    note: str
+    position: int
+    recorded_at: datetime
+
+    @property
+    def owner(self) -> str:
+        """The log."""
+        return LOG_OWNER
+
+    @property
+    def key(self) -> str:
+        """The size, padded."""
+        return placed(self.tree_size)
+
+
+class RebuildRow(Row, frozen=True, kw_only=True):
+    """A projection that was folded again and began to serve, built up to ``built_to``."""
+
+    view: ClassVar[ViewName] = "rebuilds"
+    projection: str
+    projection_version: int
+    built_to: int
+    position: int
+    recorded_at: datetime
+
+    @property
+    def owner(self) -> str:
+        """The projection."""
+        return self.projection
+
+    @property
+    def key(self) -> str:
+        """The position of the record, padded."""
+        return placed(self.position)
+
+
+class SkipRow(Row, frozen=True, kw_only=True):
+    """An event that a projection was told to pass over; ``position`` is where that was recorded."""
+
+    view: ClassVar[ViewName] = "skips"
+    projection: str
+    skipped_position: int
+    reason: str
+    position: int
+    recorded_at: datetime
+
+    @property
+    def owner(self) -> str:
+        """The projection."""
+        return self.projection
+
+    @property
+    def key(self) -> str:
+        """The position passed over, padded."""
+        return placed(self.skipped_position)
+
+
+_KINDS: tuple[type[Row], ...] = (
+    BotRow,
+    PortfolioRow,
+    PositionRow,
+    OrderRow,
+    TradeRow,
+    DecisionRow,
+    HoldingRow,
+    AccountRow,
+    SignedCheckpointRow,
+    RebuildRow,
+    SkipRow,
+)
+ROW_TYPES: dict[ViewName, type[Row]] = {kind.view: kind for kind in _KINDS}
+LOG_OWNER = "log"
 
 
 def numbered(number: int) -> str:
     """A count as text that sorts like the number."""
     return f"{number:010d}"
+
+
+def placed(position: int) -> str:
+    """A position in the log as text that sorts like the number."""
+    return f"{position:019d}"
+
+
+def moment_key(moment: datetime) -> str:
+    """A moment in UTC, to the second, as text that sorts by time."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,19 +8,25 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
+from events.codec import Codec
 from events.errors import OxbotError
 from oxbot.adapters.argon2_passwords import Argon2Passwords
 from oxbot.adapters.postgres_accounts import PostgresCredentials
+from oxbot.adapters.postgres_audit import PostgresAuditedLog
 from oxbot.adapters.postgres_readiness import PostgresReadiness
+from oxbot.adapters.postgres_tree import PostgresCheckpoints, PostgresTree
 from oxbot.adapters.signing_key import load_or_create
 from oxbot.api.app import create_app
 from oxbot.api.services import Services
 from oxbot.api.sign_in_limit import SignInLimit
 from oxbot.api.tokens import Tokens
 from oxbot.app.accounts import Accounts
+from oxbot.app.audit_proof import Prover
 from oxbot.app.bots import BotCommands
 from oxbot.app.clock import SystemClock
 from oxbot.app.equity import EquityReader, MarketTime
+from oxbot.app.projections import Projections
+from oxbot.wiring.privacy import privacy, subject_keys
 from oxbot.wiring.stores import Database, Stores, open_stores
 
 CONNECTIONS = 4
@@ -67,18 +73,26 @@ def _listen(host: str, port: int) -> socket.socket:
 
 @asynccontextmanager
 async def _open_services(plan: ApiPlan, tokens: Tokens) -> AsyncIterator[Services]:
-    async with open_stores(plan.database, name="api", connections=CONNECTIONS, deadline_seconds=LOG_SECONDS) as stores:
-        passwords = Argon2Passwords()
-        accounts = Accounts(stores.log, PostgresCredentials(stores.pool), passwords, now=SystemClock().now)
+    async with open_stores(
+        plan.database, "oxbot_api", name="api", connections=CONNECTIONS, deadline_seconds=LOG_SECONDS
+    ) as stores:
+        await privacy(stores, plan.home, actor="api").finish()
+        credentials, keys = PostgresCredentials(stores.pool), subject_keys(stores, plan.home)
+        accounts = Accounts(stores.log, credentials, keys, Argon2Passwords(), now=SystemClock().now)
         password = await accounts.ensure_admin()
         if password is not None:
             plan.announce(f"sign in as admin with the password {password} (shown this once)")
+        projections = Projections(stores.log, stores.views)
+        checkpoints = PostgresCheckpoints(stores.pool, Codec())
         yield Services(
             views=stores.views,
+            projections=projections,
             bots=plan.commands(stores),
             equity=EquityReader(stores.views, stores.candles, plan.market_time),
             accounts=accounts,
             tokens=tokens,
-            readiness=PostgresReadiness(stores.pool, stores.log, stores.views),
+            readiness=PostgresReadiness(stores.pool, projections),
+            checkpoints=checkpoints,
+            prover=Prover(PostgresAuditedLog(stores.pool, Codec()), PostgresTree(stores.pool), checkpoints),
             sign_in_limit=SignInLimit(),
         )

@@ -31,14 +31,14 @@ async def open_unmigrated(settings: Settings) -> AsyncIterator[Database]:
     The embedded one stops at the end, unless it was running before or others still use it.
     """
     if settings.database_url is not None:
-        yield Database(dsn=settings.database_url)
+        yield Database(dsn=settings.database_url, role_password=settings.database_role_password)
         return
     settings.home.mkdir(parents=True, exist_ok=True)
     directory = settings.home / "postgres"
     was_running = embedded_postgres.is_running(directory)
     dsn = await asyncio.to_thread(embedded_postgres.start, directory)
     try:
-        yield Database(dsn=Secret(dsn))
+        yield Database(dsn=Secret(dsn), embedded=True)
     finally:
         if not was_running and await _is_unused(dsn):
             await asyncio.to_thread(embedded_postgres.stop, directory)

@@ -1,29 +1,46 @@
-"""A process that hosts bots: one connection, one group-commit writer, no heavy import."""
+"""A process that hosts bots: one group-commit writer, over one connection or a gateway, and no heavy import."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from events.commit import GroupCommitLog
+from events.codec import Codec
+from events.commit import BatchLog, GroupCommitLog
+from oxbot.app.candle_store import CandleStore
 from oxbot.app.clock import SystemClock
 from oxbot.app.feed import CandleFeed
 from oxbot.app.host_runner import HostRunner
 from oxbot.core.bot import BotDecider
 from oxbot.core.strategies import built_in
-from oxbot.wiring.stores import Database, open_stores
+
+if TYPE_CHECKING:
+    # A host that goes through a gateway has no use for asyncpg, and its process does not load it.
+    from oxbot.wiring.stores import Database
 
 
 @asynccontextmanager
-async def open_host(name: str, database: Database, feed: CandleFeed) -> AsyncIterator[HostRunner]:
-    """The host's runner, ready to take bots."""
+async def open_host(name: str, database: "Database", feed: CandleFeed) -> AsyncIterator[HostRunner]:
+    """The runner of a host with a connection of its own, ready to take bots."""
+    from oxbot.wiring.stores import open_stores  # noqa: PLC0415 - see above
+
     async with (
-        open_stores(database, name=name, connections=1) as stores,
-        GroupCommitLog(stores.log) as log,
+        open_stores(database, "oxbot_host", name=name, connections=1) as stores,
+        open_remote_host(name, stores.log, stores.candles, feed) as runner,
     ):
+        yield runner
+
+
+@asynccontextmanager
+async def open_remote_host(
+    name: str, log: BatchLog, candles: CandleStore, feed: CandleFeed
+) -> AsyncIterator[HostRunner]:
+    """The runner of a host that others give its log and its candles, ready to take bots."""
+    async with GroupCommitLog(log, Codec()) as grouped:
         yield HostRunner(
             name,
-            log=log,
+            log=grouped,
             decider=BotDecider(built_in()),
             feed=feed,
-            candles=stores.candles,
+            candles=candles,
             clock=SystemClock(),
         )

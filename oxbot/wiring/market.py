@@ -110,7 +110,7 @@ class LiveTerms:
 @asynccontextmanager
 async def open_market(plan: MarketPlan, database: Database) -> AsyncIterator[MarketRunner]:
     """The market's runner."""
-    async with open_stores(database, name="market", connections=1) as stores:
+    async with open_stores(database, "oxbot_market", name="market", connections=1) as stores:
         yield _played(plan, stores) if isinstance(plan, PlayedMarket) else _synthetic(plan, stores)
 
 

@@ -10,5 +10,5 @@ from oxbot.wiring.stores import Database, open_stores
 @asynccontextmanager
 async def open_projector(database: Database) -> AsyncIterator[ProjectionRunner]:
     """The projection's runner, at the stored checkpoint."""
-    async with open_stores(database, name="projector", connections=2) as stores:
+    async with open_stores(database, "oxbot_projector", name="projector", connections=2) as stores:
         yield ProjectionRunner(stores.log, stores.views)

@@ -8,7 +8,7 @@ import msgspec
 
 from events.codec import Codec
 from events.postgres import PostgresEventLog
-from oxbot.adapters.database import open_pool
+from oxbot.adapters.database import Role, login_as, open_pool
 from oxbot.adapters.migrations import check_schema, migrate
 from oxbot.adapters.postgres_candles import PostgresCandleStore
 from oxbot.adapters.postgres_views import PostgresViews
@@ -16,9 +16,25 @@ from oxbot.config import Secret
 
 
 class Database(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the database is."""
+    """Where the database is, and how a process gets to act as its own role there and no other.
+
+    dsn: the login that migrates, a member of every role.
+    role_password: with it, or on the embedded server, each process logs in as its role, so that it cannot be anything
+    else; without it, it logs in by ``dsn`` and steps down to its role.
+    """
 
     dsn: Secret
+    embedded: bool = False
+    role_password: Secret | None = None
+
+    async def open_pool(self, role: Role, *, name: str, size: int) -> asyncpg.Pool:
+        """A pool of connections that act as the role. Raises ``DatabaseUnreachable``."""
+        dsn = self.dsn.reveal()
+        if self.embedded:
+            return await open_pool(login_as(dsn, role), size=size, application_name=name)
+        if self.role_password is not None:
+            return await open_pool(login_as(dsn, role, self.role_password.reveal()), size=size, application_name=name)
+        return await open_pool(dsn, size=size, application_name=name, role=role)
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,13 +48,13 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def open_stores(
-    database: Database, *, name: str, connections: int, deadline_seconds: float = 30.0
+    database: Database, role: Role, *, name: str, connections: int, deadline_seconds: float = 30.0
 ) -> AsyncIterator[Stores]:
-    """The stores over at most this many connections; the log gives up after ``deadline_seconds``.
+    """The stores, used as the role, over at most this many connections; the log gives up after ``deadline_seconds``.
 
     Raises ``DatabaseUnreachable`` or ``SchemaTooNew``.
     """
-    pool = await open_pool(database.dsn.reveal(), size=connections, application_name=f"oxbot {name}")
+    pool = await database.open_pool(role, name=f"oxbot {name}", size=connections)
     try:
         async with pool.acquire() as connection:
             await check_schema(connection)

@@ -14,5 +14,5 @@ async def open_supervisor(
     fleet: FleetName, database: Database, hosts: Hosts, *, bots_per_actor: int
 ) -> AsyncIterator[SupervisorRunner]:
     """The supervisor's runner."""
-    async with open_stores(database, name="supervisor", connections=1) as stores:
+    async with open_stores(database, "oxbot_host", name="supervisor", connections=1) as stores:
         yield SupervisorRunner(fleet, log=stores.log, hosts=hosts, clock=SystemClock(), bots_per_actor=bots_per_actor)

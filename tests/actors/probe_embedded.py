@@ -36,7 +36,7 @@ async def main(home: Path) -> None:
     market = load_market(_options())
     async with (
         open_database(settings) as database,
-        open_stores(database, name="probe", connections=2) as stores,
+        open_stores(database, "oxbot_operator", name="probe", connections=2) as stores,
     ):
         await stores.candles.add([(Series(market.venue, symbol, "5m"), candles) for symbol, candles in market.candles])
         commands = bot_commands(stores, market, FLEET)
@@ -188,7 +188,7 @@ def _stranger(token: Path | None) -> int:
 
 
 async def _connections(database: Database) -> int:
-    async with open_stores(database, name="counter", connections=1) as stores:
+    async with open_stores(database, "oxbot_operator", name="counter", connections=1) as stores:
         sql = "select count(*) from pg_stat_activity where application_name ~ '^oxbot (probe-host-1|probe-host)$'"
         count: int = await stores.pool.fetchval(sql)
         return count

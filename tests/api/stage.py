@@ -9,29 +9,40 @@ import httpx
 import msgspec
 from starlette.applications import Starlette
 
+from events.checkpoint import SignerKey, origin_of
 from events.codec import Codec
 from events.identifiers import BotId, FleetName, Symbol, VenueName
 from events.log import EventLog
 from events.memory import MemoryEventLog
 from events.user import Role
 from events.values import FeeSchedule, Instrument
+from oxbot.adapters.aes_gcm_subject_keys import AesGcmSubjectKeys
 from oxbot.adapters.argon2_passwords import Argon2Passwords
 from oxbot.adapters.memory_accounts import MemoryCredentials
 from oxbot.adapters.memory_candles import MemoryCandleStore
+from oxbot.adapters.memory_seal import MemorySeal
+from oxbot.adapters.memory_subject_keys import MemoryKeyTable
+from oxbot.adapters.memory_tree import MemoryTree
 from oxbot.adapters.memory_views import MemoryViews
 from oxbot.api.app import create_app
 from oxbot.api.services import Services
 from oxbot.api.sign_in_limit import SignInLimit
 from oxbot.api.tokens import SignedIn, Tokens
 from oxbot.app.accounts import Accounts, CredentialStore
+from oxbot.app.audit_proof import Prover
 from oxbot.app.bots import BotCommands
+from oxbot.app.clock import SystemClock
 from oxbot.app.equity import EquityReader
-from oxbot.app.projection import ProjectionRunner, row_change
+from oxbot.app.projection import ProjectionRunner
+from oxbot.app.projections import Projections
 from oxbot.app.readiness import Check
+from oxbot.app.sealer import Sealer
 from oxbot.core.account import UserId
 from oxbot.core.bot import BotDecider
 from oxbot.core.strategies import built_in
+from oxbot.views.fold import row_change
 from oxbot.views.rows import Row
+from tests.app.stored_views import plant
 
 BTC = Symbol("BTC/USDT")
 ETH = Symbol("ETH/USDT")
@@ -40,6 +51,7 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
 KEY = bytes(range(32))
 BOT = BotId("bot-1")
+POSITION_SECONDS = 0.3
 
 Json = dict[str, object]
 
@@ -80,13 +92,18 @@ class Stage:
     """The application with everything behind it, in memory unless another store is given."""
 
     def __init__(self, *, log: EventLog | None = None, credentials: CredentialStore | None = None) -> None:
-        self.log = log or MemoryEventLog(Codec())
-        self.views = MemoryViews()
+        in_memory = MemoryEventLog(Codec())
+        self.log = log or in_memory
+        self.tree = MemoryTree(in_memory, Codec())
+        self.seal_memory = MemorySeal()
+        self.views = MemoryViews(self.log)
+        self.projections = Projections(self.log, self.views, wait_seconds=POSITION_SECONDS)
         self.candles = MemoryCandleStore()
         self.readiness = GivenReadiness()
         self.tokens = Tokens(KEY)
         self.projection = ProjectionRunner(self.log, self.views)
-        self.accounts = Accounts(self.log, credentials or MemoryCredentials(), Argon2Passwords(), now=now)
+        keys = AesGcmSubjectKeys(MemoryKeyTable(), KEY)
+        self.accounts = Accounts(self.log, credentials or MemoryCredentials(), keys, Argon2Passwords(), now=now)
         self.closed = False
         self.app: Starlette = create_app(self.open_services)
 
@@ -95,6 +112,7 @@ class Stage:
         """What the application's lifespan opens and closes."""
         yield Services(
             views=self.views,
+            projections=self.projections,
             bots=BotCommands(
                 self.log,
                 BotDecider(built_in()),
@@ -108,6 +126,8 @@ class Stage:
             accounts=self.accounts,
             tokens=self.tokens,
             readiness=self.readiness,
+            checkpoints=self.tree,
+            prover=Prover(self.tree, self.tree, self.tree),
             sign_in_limit=SignInLimit(),
         )
         self.closed = True
@@ -122,14 +142,26 @@ class Stage:
 
     async def project(self) -> None:
         """Bring the views up to the log."""
-        while await self.projection.step():
-            pass
+        await self.projection.catch_up()
+
+    async def seal(self) -> SignerKey:
+        """Sign a checkpoint of the log in memory; the key that signed it."""
+        key = SignerKey(origin_of(await self.tree.log_id()), KEY)
+        sealer = Sealer(
+            self.log,
+            self.tree,
+            checkpoints=self.tree,
+            memory=self.seal_memory,
+            key=key,
+            clock=SystemClock(),
+            interval_seconds=1,
+        )
+        await sealer.seal()
+        return key
 
     async def store(self, *rows: Row) -> None:
         """Put rows into the views as a projector would."""
-        position = await self.views.checkpoint()
-        changes = [row_change(row) for row in rows]
-        await self.views.commit(changes, {}, after=position, position=position)
+        await plant(self.views, *(row_change(row) for row in rows))
 
 
 @asynccontextmanager

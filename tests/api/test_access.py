@@ -31,6 +31,11 @@ RULES: dict[tuple[str, str], Access] = {
     ("GET", "/api/v1/bots/{bot_id}/decisions"): "viewer",
     ("GET", "/api/v1/bots/{bot_id}/equity"): "viewer",
     ("GET", "/api/v1/portfolios"): "viewer",
+    ("GET", "/api/v1/projections"): "viewer",
+    ("GET", "/api/v1/log/checkpoints"): "viewer",
+    ("GET", "/api/v1/log/checkpoints/latest"): "viewer",
+    ("GET", "/api/v1/log/events/{position}"): "admin",
+    ("GET", "/api/v1/log/events/{position}/proof"): "admin",
 }
 """Written by hand, so that a change of the table of operations has to be made twice."""
 

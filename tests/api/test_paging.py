@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from events.identifiers import BotId, Symbol
-from oxbot.app.projection import row_change
+from oxbot.views.fold import row_change
 from oxbot.views.rows import PortfolioRow, PositionRow, TradeRow
 from tests.api.stage import BOT, BTC, START, STEP, Stage, items, json, problem
 

@@ -1,17 +1,16 @@
 """What every response has, and what the API says when something is wrong."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import structlog
 from starlette.types import Message
 from structlog.testing import capture_logs
 
-from events.errors import LogUnavailable
-from events.identifiers import BotId
-from oxbot.adapters.memory_views import MemoryViews
+from events.errors import BelowFloor, LogUnavailable
+from oxbot.adapters.memory_views import MemorySnapshot, MemoryViews
 from oxbot.app.readiness import Check
-from oxbot.views.rows import ViewName
 from tests.api.stage import BOT, Stage, json, problem, running
 
 pytestmark = pytest.mark.anyio
@@ -27,10 +26,12 @@ class BrokenViews(MemoryViews):
         super().__init__()
         self._error = error
 
-    async def row(self, view: ViewName, bot_id: BotId, key: str = "") -> bytes | None:
+    @asynccontextmanager
+    async def snapshot(self, projection: str = "") -> AsyncIterator[MemorySnapshot]:
         """Always fail."""
-        del view, bot_id, key
+        del projection
         raise self._error
+        yield
 
 
 @pytest.mark.parametrize(
@@ -193,3 +194,13 @@ async def test_what_the_application_opened_is_closed_when_it_ends() -> None:
         assert not stage.closed
 
     assert stage.closed
+
+
+async def test_what_is_archived_is_gone_and_the_floor_is_named() -> None:
+    """R17."""
+    stage = Stage()
+    stage.views = BrokenViews(BelowFloor(3, 50_000_001))
+    async with running(stage), stage.client("viewer") as client:
+        response = await client.get(BOTS)
+
+    assert "from position 50000001 on" in problem(response, 410, "below-floor")

@@ -11,6 +11,7 @@ from events.user import SignInFailed
 from oxbot.adapters.database import open_pool
 from oxbot.adapters.postgres_readiness import PostgresReadiness
 from oxbot.adapters.postgres_views import PostgresViews
+from oxbot.app.projections import Projections
 from tests.api.stage import now
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.anyio
 def readiness(pool: asyncpg.Pool, lag_events_max: int = 10) -> PostgresReadiness:
     """The checks over this pool."""
     log = PostgresEventLog(pool, Codec(), deadline_seconds=0.5)
-    return PostgresReadiness(pool, log, PostgresViews(pool), lag_events_max=lag_events_max)
+    return PostgresReadiness(pool, Projections(log, PostgresViews(pool)), lag_events_max=lag_events_max)
 
 
 async def outcomes(pool: asyncpg.Pool, lag_events_max: int = 10) -> dict[str, bool]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from oxbot.adapters.signing_key import FILE_NAME, SigningKeyUnusable, load_or_create
+from oxbot.adapters.key_file import KeyFileUnusable
+from oxbot.adapters.signing_key import FILE_NAME, load_or_create
 from oxbot.api.tokens import Tokens
 
 
@@ -37,7 +38,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> Non
     load_or_create(tmp_path)
     (tmp_path / FILE_NAME).chmod(mode)
 
-    with pytest.raises(SigningKeyUnusable, match="chmod 600"):
+    with pytest.raises(KeyFileUnusable, match="chmod 600"):
         load_or_create(tmp_path)
 
 
@@ -47,7 +48,7 @@ def test_a_key_of_another_length_is_refused(tmp_path: Path, content: bytes) -> N
     path.touch(mode=0o600)
     path.write_bytes(content)
 
-    with pytest.raises(SigningKeyUnusable, match="32 bytes"):
+    with pytest.raises(KeyFileUnusable, match="32 bytes"):
         load_or_create(tmp_path)
 
 
@@ -56,5 +57,5 @@ def test_a_link_in_the_place_of_the_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).symlink_to(tmp_path / "else" / FILE_NAME)
 
     assert elsewhere
-    with pytest.raises(SigningKeyUnusable, match="cannot use"):
+    with pytest.raises(KeyFileUnusable, match="cannot use"):
         load_or_create(tmp_path)

@@ -57,16 +57,23 @@ class HookedLog:
         return appended
 
     async def read_stream(
-        self, stream: StreamId, *, after_version: int = 0, limit: int | None = None
+        self, stream: StreamId, *, after_version: int = 0, limit: int | None = None, up_to_position: int | None = None
     ) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_stream``."""
-        return await self._inner.read_stream(stream, after_version=after_version, limit=limit)
+        return await self._inner.read_stream(
+            stream, after_version=after_version, limit=limit, up_to_position=up_to_position
+        )
 
     async def read_all(
-        self, *, after_position: int = 0, limit: int = 1000, types: Sequence[str] | None = None
+        self,
+        *,
+        after_position: int = 0,
+        limit: int = 1000,
+        types: Sequence[str] | None = None,
+        up_to: int | None = None,
     ) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_all``."""
-        return await self._inner.read_all(after_position=after_position, limit=limit, types=types)
+        return await self._inner.read_all(after_position=after_position, limit=limit, types=types, up_to=up_to)
 
     async def head(self) -> int:
         """See ``EventLog.head``."""
@@ -75,6 +82,10 @@ class HookedLog:
     async def wait_beyond(self, position: int, *, timeout_seconds: float) -> int:
         """See ``EventLog.wait_beyond``."""
         return await self._inner.wait_beyond(position, timeout_seconds=timeout_seconds)
+
+    async def position_at(self, time: datetime) -> int:
+        """See ``EventLog.position_at``."""
+        return await self._inner.position_at(time)
 
 
 class PagedLog(HookedLog):
@@ -85,12 +96,17 @@ class PagedLog(HookedLog):
         self._sizes = sizes
 
     async def read_all(
-        self, *, after_position: int = 0, limit: int = 1000, types: Sequence[str] | None = None
+        self,
+        *,
+        after_position: int = 0,
+        limit: int = 1000,
+        types: Sequence[str] | None = None,
+        up_to: int | None = None,
     ) -> Sequence[RecordedEvent]:
         """A short page, after letting others run."""
         await asyncio.sleep(0)
         size = min(limit, next(self._sizes))
-        return await super().read_all(after_position=after_position, limit=size, types=types)
+        return await super().read_all(after_position=after_position, limit=size, types=types, up_to=up_to)
 
 
 def failing_log(inner: EventLog, *, lost: Collection[int] = (), refused: Collection[int] = ()) -> HookedLog:
@@ -117,11 +133,13 @@ class UnsteadyLog(HookedLog):
         self._chances = random.Random(seed)  # noqa: S311 - a test's chance, not a secret
 
     async def read_stream(
-        self, stream: StreamId, *, after_version: int = 0, limit: int | None = None
+        self, stream: StreamId, *, after_version: int = 0, limit: int | None = None, up_to_position: int | None = None
     ) -> Sequence[RecordedEvent]:
         """The inner log's answer, asked for late and told late."""
         await self._pause()
-        events = await super().read_stream(stream, after_version=after_version, limit=limit)
+        events = await super().read_stream(
+            stream, after_version=after_version, limit=limit, up_to_position=up_to_position
+        )
         await self._pause()
         return events
 

@@ -10,9 +10,11 @@ import pytest
 from events.codec import Codec
 from events.envelope import Fact
 from events.postgres import PostgresEventLog
-from events.user import CredentialChanged, SignInFailed, SignInSucceeded, UserCreated
+from events.user import USERNAME_FIELD, CredentialChanged, SignInFailed, SignInSucceeded, UserCreated
+from oxbot.adapters.aes_gcm_subject_keys import AesGcmSubjectKeys
 from oxbot.adapters.argon2_passwords import THREADS, Argon2Passwords
 from oxbot.adapters.postgres_accounts import PostgresCredentials
+from oxbot.adapters.postgres_subject_keys import PostgresKeyTable
 from oxbot.app.accounts import (
     Accounts,
     Credential,
@@ -22,6 +24,7 @@ from oxbot.app.accounts import (
     UsernameTaken,
     WeakPassword,
 )
+from oxbot.app.personal import subject_of
 from oxbot.core.account import InvalidUsername, UserId
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +41,13 @@ def now() -> datetime:
 
 def opened(pool: asyncpg.Pool) -> Accounts:
     """The accounts as another process would see them."""
-    return Accounts(PostgresEventLog(pool, Codec()), PostgresCredentials(pool), Argon2Passwords(), now=now)
+    log, credentials = PostgresEventLog(pool, Codec()), PostgresCredentials(pool)
+    return Accounts(log, credentials, subject_keys(pool), Argon2Passwords(), now=now)
+
+
+def subject_keys(pool: asyncpg.Pool, installation_key: bytes = bytes(32)) -> AesGcmSubjectKeys:
+    """People's keys as another process would see them."""
+    return AesGcmSubjectKeys(PostgresKeyTable(pool), installation_key)
 
 
 @pytest.fixture
@@ -48,8 +57,16 @@ def accounts(pool: asyncpg.Pool) -> Accounts:
 
 
 async def facts(pool: asyncpg.Pool) -> list[Fact]:
-    """Everything in the log."""
-    return [event.fact for event in await PostgresEventLog(pool, Codec()).read_all()]
+    """Everything in the log, names opened into the place where older programs recorded them."""
+    return [await named(event.fact, pool) for event in await PostgresEventLog(pool, Codec()).read_all()]
+
+
+async def named(fact: Fact, pool: asyncpg.Pool) -> Fact:
+    """The fact with its name opened, if it has one."""
+    if not isinstance(fact, UserCreated) or fact.sealed_username is None:
+        return fact
+    opened_name = await subject_keys(pool).open(fact.sealed_username, USERNAME_FIELD)
+    return UserCreated(username=str(opened_name), role=fact.role)
 
 
 async def test_the_first_admin_is_made_once_with_a_password_that_works(accounts: Accounts, pool: asyncpg.Pool) -> None:
@@ -114,6 +131,46 @@ async def test_no_secret_is_in_the_log_and_only_an_argon2id_hash_in_the_table(
 
     assert stored[0].startswith("admin admin $argon2id$")
     assert not any(password in text or "argon2" in text for text in [*recorded, stored[0].replace("$argon2id$", "")])
+
+
+async def test_no_name_is_in_the_log_outside_its_seal(accounts: Accounts, pool: asyncpg.Pool) -> None:
+    await accounts.create("annabelle", PASSWORD, "trader")
+    with pytest.raises(SignInRefused):
+        await accounts.sign_in("annabelle", "something else")
+    await accounts.sign_in("annabelle", PASSWORD)
+    await accounts.change_password("annabelle", "another good password")
+
+    recorded = [row[0] for row in await pool.fetch(EVERYTHING)]
+    assert len(recorded) == 4
+    assert not any("annabelle" in text for text in recorded)
+    assert UserCreated(username="annabelle", role="trader") in await facts(pool)
+
+
+async def test_without_the_file_that_wraps_peoples_keys_everybody_still_signs_in(
+    accounts: Accounts, pool: asyncpg.Pool
+) -> None:
+    await accounts.create("ann", PASSWORD, "viewer")
+    other_keys = subject_keys(pool, bytes(range(32)))
+    log, credentials = PostgresEventLog(pool, Codec()), PostgresCredentials(pool)
+    others = Accounts(log, credentials, other_keys, Argon2Passwords(), now=now)
+
+    assert (await others.sign_in("ann", PASSWORD)).username == "ann"
+    await others.create("bob", PASSWORD, "viewer")
+    assert (await others.sign_in("bob", PASSWORD)).username == "bob"
+
+
+async def test_a_creation_that_an_erasure_overtook_is_never_completed(accounts: Accounts, pool: asyncpg.Pool) -> None:
+    """The credential was read before the erasure removed it; what is done with it afterwards leaves no fact."""
+    password_hash = await Argon2Passwords().hash(PASSWORD)
+    orphan = Credential(user_id=UserId("7"), username="ann", role="trader", password_hash=password_hash)
+    await PostgresCredentials(pool).add(orphan, at=now())
+    await subject_keys(pool).destroy(subject_of(orphan.user_id), at=now())
+
+    with pytest.raises(SignInRefused):
+        await accounts.sign_in("ann", PASSWORD)
+    with pytest.raises(UnknownUser):
+        await accounts.change_password("ann", "another good password")
+    assert await facts(pool) == []
 
 
 async def test_another_password_replaces_the_first(accounts: Accounts, pool: asyncpg.Pool) -> None:

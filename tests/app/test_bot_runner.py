@@ -309,10 +309,10 @@ async def test_a_stop_by_others_lets_the_bot_close_and_end() -> None:
     await tell(log, StopBot("enough"))
 
     await incarnation.refresh()
-    assert not incarnation.state.idle
+    assert not incarnation.finished
     await incarnation.observe(BUSY[holding : holding + 2])
 
-    assert incarnation.state.idle
+    assert incarnation.finished
     [*_, sale] = [fact for fact in await facts_in(log) if isinstance(fact, OrderRequested)]
     assert (sale.reason, sale.at) == ("bot_stopped", moment(holding))
 

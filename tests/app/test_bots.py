@@ -17,6 +17,7 @@ from events.memory import MemoryEventLog
 from events.postgres import PostgresEventLog
 from events.values import Instrument, MarketReference, RiskLimits
 from oxbot.app.bots import BotCommands, CommandResult, NewBot, UnknownBot, UnknownSymbol, creation
+from oxbot.app.handle import fold_stream
 from oxbot.core.bot import CommandRefused, InvalidCommand
 from oxbot.core.risk import InvalidLimits
 from oxbot.core.strategies import built_in
@@ -32,22 +33,23 @@ NOW = START + timedelta(days=400)
 
 
 class GivenMarket:
-    """``MarketTerms`` of a market that stands at candle 12."""
-
-    venue = VenueName("test")
-    timeframe = "5m"
+    """``MarketTerms`` of a market that stands at candle 12 until a test moves it."""
 
     def __init__(self) -> None:
+        self.venue = VenueName("test")
+        self.timeframe = "5m"
+        self.stands_at = 12
         self.instruments: Sequence[Instrument] = (instrument(ETH), instrument(BTC), instrument(Symbol("BTC/EUR")))
 
     async def next_open(self) -> datetime:
-        """Always the same."""
-        return moment(12)
+        """Where it stands."""
+        return moment(self.stands_at)
 
 
-def commands(log: EventLog) -> BotCommands:
+def commands(log: EventLog, market: GivenMarket | None = None) -> BotCommands:
     """The commands as one process has them."""
-    return BotCommands(log, DECIDER, fleet=FLEET, market=GivenMarket(), fees=FEES, now=lambda: NOW, actor="operator")
+    terms = market or GivenMarket()
+    return BotCommands(log, DECIDER, fleet=FLEET, market=terms, fees=FEES, now=lambda: NOW, actor="operator")
 
 
 @pytest.fixture
@@ -148,13 +150,49 @@ async def test_a_bot_is_started_paused_resumed_and_stopped(log: MemoryEventLog) 
         CommandResult(A, 6, "stopped"),
     ]
     assert (await facts_in(log, bot_stream(A)))[2:] == [
-        BotStarted(),
-        BotPaused(reason="lunch"),
-        BotStarted(),
-        BotStopped(reason="enough"),
+        BotStarted(effective_at=moment(12)),
+        BotPaused(reason="lunch", effective_at=moment(12)),
+        BotStarted(effective_at=moment(12)),
+        BotStopped(reason="enough", effective_at=moment(12)),
     ]
     actors = [event.metadata.actor for event in await log.read_stream(bot_stream(A), after_version=2)]
     assert actors == ["operator", "somebody", "operator", "operator"]
+
+
+async def test_a_status_counts_from_the_next_candle_at_the_time_of_the_command(log: MemoryEventLog) -> None:
+    market = GivenMarket()
+    bots = commands(log, market)
+    await bots.create(NewBot(name="b", symbols=(BTC,)), bot_id=A)
+    market.stands_at = 40
+    await bots.start(A)
+    market.stands_at = 50
+    await bots.stop(A)
+
+    [creation_, _, started, stopped] = await facts_in(log, bot_stream(A))
+    assert isinstance(creation_, BotCreated)
+    assert creation_.market.begins_at == moment(12)
+    assert (started, stopped) == (BotStarted(effective_at=moment(40)), BotStopped(effective_at=moment(50)))
+
+
+async def test_a_bot_that_is_started_before_its_market_begins_sees_the_first_candle(log: MemoryEventLog) -> None:
+    bots = commands(log)
+    await bots.create(NewBot(name="b", symbols=(BTC,)), bot_id=A)
+    await bots.start(A)
+
+    state = (await fold_stream(log, DECIDER, bot_stream(A))).state
+    assert state.status_at(state.configuration.market.begins_at) == "running"
+
+
+@pytest.mark.parametrize(("venue", "timeframe"), [("elsewhere", "5m"), ("test", "1h")])
+async def test_of_another_market_the_time_is_not_known(log: MemoryEventLog, venue: str, timeframe: str) -> None:
+    """Its bot is told at once, rather than by a clock that is not its own."""
+    elsewhere = GivenMarket()
+    elsewhere.venue, elsewhere.timeframe = VenueName(venue), timeframe
+    await commands(log, elsewhere).create(NewBot(name="b", symbols=(BTC,)), bot_id=A)
+
+    await commands(log).start(A)
+
+    assert (await facts_in(log, bot_stream(A)))[2] == BotStarted()
 
 
 async def test_saying_it_twice_changes_nothing(log: MemoryEventLog) -> None:

@@ -21,6 +21,7 @@ from oxbot.app.host_runner import IDLE_SECONDS, BotEnd, HostRunner
 from oxbot.app.market_runner import MarketRunner, MaximumPace
 from oxbot.core.bot import ClaimBot, StopBot
 from oxbot.core.candles import Frame
+from oxbot.core.state import fold
 from tests.app.fakes import (
     HookedLog,
     ListedFeed,
@@ -28,6 +29,7 @@ from tests.app.fakes import (
     SteppingClock,
     at_work,
     eventually,
+    facts_in,
     funded,
     history,
     lived,
@@ -222,6 +224,21 @@ async def test_a_stopped_bot_ends_as_finished_once_it_is_flat() -> None:
     assert cursors(host) == {}
 
 
+async def test_a_bot_that_was_stopped_while_nobody_lived_catches_up_before_it_ends() -> None:
+    """The stop counts from candle 40 on; until then it does what it would have done, and it leaves nothing open."""
+    log = await log_of(A)
+    await tell(log, StopBot(effective_at=moment(40)), bot_stream(A))
+    host = await host_over(log, ListedFeed(FRAMES))
+    async with hosting(host, A):
+        await eventually(lambda: ends(host) == {A: ("finished", 1)})
+
+    facts = await facts_in(log, bot_stream(A))
+    undisturbed = [body for at, body in await expected(A) if moment(0) < at <= moment(40)]
+    assert len(undisturbed) > 10
+    assert [body for at, body in await history(log, bot_stream(A)) if moment(0) < at <= moment(40)] == undisturbed
+    assert fold(facts).idle_at(END)
+
+
 async def test_a_feed_that_does_not_answer_is_asked_again() -> None:
     log, feed = await log_of(A), ListedFeed(FRAMES, failures=2)
     host = await host_over(log, feed)
@@ -342,13 +359,15 @@ class UnreadableLog(HookedLog):
         self.errors: list[LogUnavailable] = []
 
     async def read_stream(
-        self, stream: StreamId, *, after_version: int = 0, limit: int | None = None
+        self, stream: StreamId, *, after_version: int = 0, limit: int | None = None, up_to_position: int | None = None
     ) -> Sequence[RecordedEvent]:
         """The next error, or the inner log's answer, after letting others run."""
         await asyncio.sleep(0)
         if self.errors:
             raise self.errors.pop()
-        return await super().read_stream(stream, after_version=after_version, limit=limit)
+        return await super().read_stream(
+            stream, after_version=after_version, limit=limit, up_to_position=up_to_position
+        )
 
 
 async def test_a_host_whose_bots_have_finished_does_not_hold_up_the_market() -> None:

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from events.bot import (
     BotCreated,
     BotFact,
+    BotNoticed,
+    BotPaused,
+    BotStarted,
     CapitalDeposited,
     DecisionMade,
     OrderCancelled,
@@ -89,7 +92,10 @@ def test_a_life_with_pauses_resumes_deposits_and_claims_anywhere_has_no_differen
 @given(
     frames=markets.frames(),
     facts=markets.bots(),
-    words=st.lists(st.tuples(st.integers(0, 60), markets.commands() | st.just(StopBot())), max_size=6),
+    words=st.lists(
+        st.tuples(st.integers(0, 60), markets.commands() | st.just(StopBot()), st.none() | st.integers(-9, 9)),
+        max_size=6,
+    ),
     restarts=st.sets(st.integers(0, 60), max_size=4),
     refreshes=st.sets(st.integers(0, 60), max_size=10),
     seed=st.integers(0, 2**32),
@@ -98,19 +104,22 @@ def test_a_life_with_pauses_resumes_deposits_and_claims_anywhere_has_no_differen
 def test_a_life_whose_words_were_learnt_late_or_by_a_restart_has_no_difference(  # noqa: PLR0917 - all by name
     frames: list[Frame],
     facts: list[BotFact],
-    words: list[tuple[int, BotCommand]],
+    words: list[tuple[int, BotCommand, int | None]],
     restarts: set[int],
     refreshes: set[int],
     seed: int,
 ) -> None:
+    """Words count at once, from some candles before the newest on, from the next one on, or from a later one on."""
+
     async def exercise() -> None:
         inner, candles = await written(facts), await stored(frames)
         log = UnsteadyLog(inner, seed)
         incarnation = await claimed(log, candles)
         for number, _ in enumerate(frames):
-            for place, word in words:
+            for place, word, delay in words:
                 if place == number and not isinstance(word, ClaimBot):
-                    await _try_to_tell(inner, word)
+                    dated = markets.dated(word, None if delay is None else max(0, number + delay))
+                    await _try_to_tell(inner, dated)
             if number in refreshes:
                 await incarnation.refresh()
             if number in restarts:
@@ -193,6 +202,46 @@ async def test_a_missing_fact_of_a_cycle_is_found() -> None:
     assert difference is not None
     assert LIFE[place] in difference.decided
     assert LIFE[place] not in difference.recorded
+
+
+ENTRY = index_of(DecisionMade, 2)
+ENTERED = (msgspec.structs.asdict(LIFE[ENTRY])["at"] - moment(0)) // STEP
+
+
+@pytest.mark.parametrize(("resumed", "lasts"), [(ENTERED - 1, True), (ENTERED, True), (ENTERED + 1, False)])
+async def test_a_status_counts_from_its_candle_on_when_it_is_decided_again(resumed: int, lasts: bool) -> None:
+    """A pause just before an entry is said to have ended before the entry's candle, with it, or after it."""
+    words: list[BotFact] = [BotPaused(effective_at=moment(ENTERED - 1)), BotStarted(effective_at=moment(resumed))]
+
+    difference = (await again([*LIFE[:ENTRY], *words, *LIFE[ENTRY:]])).difference
+
+    if lasts:
+        assert difference is None
+    else:
+        assert difference is not None
+        assert (difference.at, difference.decided) == (moment(ENTERED), ())
+
+
+@pytest.mark.parametrize(
+    ("words", "noticed_at_once"),
+    [
+        ([BotStarted(effective_at=moment(0))], True),
+        ([BotStarted()], False),
+        ([BotStarted(effective_at=moment(0)), BotNoticed(at=moment(60))], False),
+    ],
+    ids=["dated", "undated", "learnt late"],
+)
+async def test_only_a_status_that_may_have_come_later_excuses_a_candle(
+    words: list[BotFact], noticed_at_once: bool
+) -> None:
+    """The first entry was never recorded; only what the bot may not have known of can excuse that."""
+    first, second = (LIFE[index_of(kind, 0)].at for kind in (DecisionMade, OrderFilled))  # type: ignore[union-attr]
+    later = [fact for fact in LIFE[3:] if getattr(fact, "at", second) != first]
+
+    difference = (await again([*LIFE[:2], *words, *later])).difference
+
+    assert difference is not None
+    assert (difference.at == first) is noticed_at_once
 
 
 async def test_a_cycle_that_is_missing_whole_is_found() -> None:

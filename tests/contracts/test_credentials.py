@@ -70,5 +70,24 @@ async def test_a_changed_hash_is_found_and_nothing_else_changes(store: Credentia
     assert await store.of(UserId("u-3")) is None
 
 
+async def test_a_removed_one_is_found_no_more_and_its_name_is_free(store: CredentialStore) -> None:
+    await store.add(credential(1), at=AT)
+    await store.add(credential(2), at=AT)
+    for _ in range(2):
+        await store.remove(UserId("u-1"))
+
+    assert await store.named("user1") is None
+    assert await store.of(UserId("u-1")) is None
+    assert await store.named("user2") == credential(2)
+    await store.add(msgspec.structs.replace(credential(1), user_id=UserId("u-9")), at=AT)
+
+
+async def test_once_the_last_is_removed_there_may_be_a_first_again(store: CredentialStore) -> None:
+    await store.add(credential(1), at=AT)
+    await store.remove(UserId("u-1"))
+
+    assert await store.add_first(credential(2), at=AT)
+
+
 def test_a_credential_does_not_show_its_hash() -> None:
     assert "argon2" not in repr(credential(1)) + str(credential(1))

@@ -1,72 +1,20 @@
-"""What every event log promises, asked of each of them."""
+"""What every event log promises to whoever appends, asked of each of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from events.bot import BotPaused, BotStarted, BotStopped
-from events.codec import Codec
-from events.commit import GroupCommitLog
-from events.envelope import Fact, Metadata, NewEvent
-from events.errors import EventIdReused, InvalidAppend, WrongExpectedVersion
+from events.bot import BotPaused, BotStarted
+from events.encoded import COMMAND_EVENTS_MAX, EVENT_BYTES_MAX
+from events.envelope import NewEvent
+from events.errors import EventIdReused, InvalidAppend, PayloadTooLarge, StreamClosed, WrongExpectedVersion
 from events.identifiers import StreamId, new_event_id
-from events.log import ANY_VERSION, NO_STREAM, Appended, EventLog
-from events.memory import MemoryEventLog
-from events.postgres import PostgresEventLog
-from oxbot.adapters.database import open_pool
-from tests.strategies import NEW_EVENTS
+from events.log import ANY_VERSION, NO_STREAM, STREAM_EXISTS, Appended, EventLog
+from events.system import StreamEnded
+from tests.contracts.event_logs import OTHER, STREAM, event, events, stored
 
 pytestmark = pytest.mark.anyio
-
-STREAM = StreamId("bot-1")
-OTHER = StreamId("bot-2")
-
-
-@pytest.fixture(params=["memory", "postgres", "group_commit"])
-def store(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """The name of an implementation and the database it needs, if any; not async, since databases are made outside."""
-    return request.param, "" if request.param == "memory" else request.getfixturevalue("database")
-
-
-@pytest.fixture
-async def log(store: tuple[str, str]) -> AsyncIterator[EventLog]:
-    """Each implementation in turn, empty."""
-    kind, database = store
-    if kind == "memory":
-        yield MemoryEventLog(Codec())
-        return
-    async with await open_pool(database, size=4, application_name="contract") as pool:
-        postgres = PostgresEventLog(pool, Codec())
-        if kind == "postgres":
-            yield postgres
-            return
-        async with GroupCommitLog(postgres) as grouped:
-            yield grouped
-
-
-def event(fact: Fact | None = None) -> NewEvent:
-    """A new event with an id of its own."""
-    return NewEvent(event_id=new_event_id(), occurred_at=datetime.now(UTC), fact=fact or BotStarted())
-
-
-def events(count: int) -> list[NewEvent]:
-    """So many different new events."""
-    return [event(BotPaused(reason=f"pause {number}")) for number in range(count)]
-
-
-async def stored(log: EventLog) -> list[tuple[int, StreamId, int]]:
-    """Position, stream and version of everything in the log."""
-    return [(found.position, found.stream, found.version) for found in await log.read_all(limit=10_000)]
-
-
-async def test_an_empty_log_has_head_zero_and_no_events(log: EventLog) -> None:
-    assert await log.head() == 0
-    assert list(await log.read_all()) == []
-    assert list(await log.read_stream(STREAM)) == []
 
 
 async def test_versions_count_per_stream_and_positions_over_all(log: EventLog) -> None:
@@ -75,21 +23,6 @@ async def test_versions_count_per_stream_and_positions_over_all(log: EventLog) -
     assert await log.append(STREAM, events(1), expected=2) == Appended(version=3, position=4)
     assert await stored(log) == [(1, STREAM, 1), (2, STREAM, 2), (3, OTHER, 1), (4, STREAM, 3)]
     assert await log.head() == 4
-
-
-async def test_what_is_read_is_what_was_appended(log: EventLog) -> None:
-    sent = NewEvent(
-        event_id=new_event_id(),
-        occurred_at=datetime(2024, 1, 31, 23, 55, 0, 123456, tzinfo=timezone(timedelta(hours=2))),
-        fact=BotPaused(reason="by hand"),
-        metadata=Metadata(actor="operator", correlation_id=new_event_id()),
-    )
-    await log.append(STREAM, [sent], expected=NO_STREAM)
-    [found] = await log.read_stream(STREAM)
-    assert (found.event_id, found.fact, found.metadata) == (sent.event_id, sent.fact, sent.metadata)
-    assert (found.occurred_at, found.occurred_at.utcoffset()) == (sent.occurred_at, timedelta(0))
-    assert (found.event_type, found.position, found.version) == ("bot.paused", 1, 1)
-    assert abs(found.recorded_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("expected", [1, 3])
@@ -122,6 +55,7 @@ async def test_any_version_appends_to_a_new_and_to_an_old_stream(log: EventLog) 
 
 @pytest.mark.parametrize("expected", [NO_STREAM, ANY_VERSION])
 async def test_a_repeated_append_gets_the_first_answer_again(log: EventLog, expected: int) -> None:
+    """A3."""
     sent = events(2)
     first = await log.append(STREAM, sent, expected=expected)
     await log.append(OTHER, events(1), expected=NO_STREAM)
@@ -131,6 +65,7 @@ async def test_a_repeated_append_gets_the_first_answer_again(log: EventLog, expe
 
 
 async def test_an_event_id_with_other_content_is_refused(log: EventLog) -> None:
+    """A4."""
     sent = event(BotPaused(reason="first"))
     await log.append(STREAM, [sent], expected=NO_STREAM)
     changed = NewEvent(event_id=sent.event_id, occurred_at=sent.occurred_at, fact=BotPaused(reason="second"))
@@ -141,6 +76,7 @@ async def test_an_event_id_with_other_content_is_refused(log: EventLog) -> None:
 
 
 async def test_an_event_id_of_another_stream_is_refused(log: EventLog) -> None:
+    """A4."""
     sent = event()
     await log.append(STREAM, [sent], expected=NO_STREAM)
     with pytest.raises(EventIdReused):
@@ -173,75 +109,21 @@ async def test_a_refused_append_stores_none_of_its_events(log: EventLog) -> None
     assert (await log.append(STREAM, events(1), expected=1)).position == 2
 
 
-async def test_a_stream_is_read_after_a_version_up_to_a_limit(log: EventLog) -> None:
-    await log.append(OTHER, events(1), expected=NO_STREAM)
-    await log.append(STREAM, events(5), expected=NO_STREAM)
-    assert [found.version for found in await log.read_stream(STREAM, after_version=2)] == [3, 4, 5]
-    assert [found.version for found in await log.read_stream(STREAM, after_version=1, limit=2)] == [2, 3]
-    assert list(await log.read_stream(STREAM, after_version=5)) == []
-
-
-@pytest.mark.parametrize("limit", [1, 2, 5, 6])
-async def test_pages_of_the_log_neither_skip_nor_repeat(log: EventLog, limit: int) -> None:
-    await log.append(STREAM, events(3), expected=NO_STREAM)
-    await log.append(OTHER, events(2), expected=NO_STREAM)
-    positions: list[int] = []
-    while page := await log.read_all(after_position=positions[-1] if positions else 0, limit=limit):
-        assert len(page) <= limit
-        positions += [found.position for found in page]
-    assert positions == [1, 2, 3, 4, 5]
-
-
-async def test_a_page_ends_exactly_at_the_head(log: EventLog) -> None:
-    await log.append(STREAM, events(4), expected=NO_STREAM)
-    assert [found.position for found in await log.read_all(after_position=2, limit=2)] == [3, 4]
-    assert list(await log.read_all(after_position=4, limit=2)) == []
-    assert list(await log.read_all(after_position=99)) == []
-
-
-async def test_only_the_named_types_are_read(log: EventLog) -> None:
-    await log.append(STREAM, [event(BotStarted()), event(BotPaused()), event(BotStopped())], expected=NO_STREAM)
-    await log.append(OTHER, [event(BotPaused())], expected=NO_STREAM)
-
-    async def positions(types: Sequence[str], limit: int = 10) -> list[int]:
-        return [found.position for found in await log.read_all(types=types, limit=limit)]
-
-    assert await positions(["bot.paused"]) == [2, 4]
-    assert await positions(["bot.stopped", "bot.paused"], limit=2) == [2, 3]
-    assert await positions(["bot.created"]) == []
-    assert await positions([]) == []
-
-
-async def test_waiting_ends_as_soon_as_an_event_comes(log: EventLog) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        waiting = tasks.create_task(log.wait_beyond(0, timeout_seconds=20))
-        await asyncio.sleep(0.05)
-        await log.append(STREAM, events(2), expected=NO_STREAM)
-    assert waiting.result() == 2
-
-
-async def test_waiting_for_what_is_there_does_not_wait(log: EventLog) -> None:
-    await log.append(STREAM, events(1), expected=NO_STREAM)
-    async with asyncio.timeout(2):
-        assert await log.wait_beyond(0, timeout_seconds=20) == 1
-
-
-async def test_waiting_ends_at_its_timeout(log: EventLog) -> None:
-    await log.append(STREAM, events(1), expected=NO_STREAM)
-    async with asyncio.timeout(2):
-        assert await log.wait_beyond(1, timeout_seconds=0.05) == 1
-
-
 async def test_an_append_that_cannot_be_is_refused(log: EventLog) -> None:
+    """A8, before anything is sent."""
     one = event()
     naive = NewEvent(event_id=new_event_id(), occurred_at=datetime(2024, 1, 1), fact=BotStarted())  # noqa: DTZ001  # the point
     refused: list[tuple[str, list[NewEvent], int]] = [
         ("bot-1", [], ANY_VERSION),
-        ("bot-1", [one], -2),
+        ("bot-1", [one], -3),
         ("bot-1", [one, one], ANY_VERSION),
         ("bot-1", [naive], ANY_VERSION),
         ("", [one], ANY_VERSION),
         ("bot-\x00", [one], ANY_VERSION),
+        ("bot-\ud800", [one], ANY_VERSION),
+        ("b" * 513, [one], ANY_VERSION),
+        ("bot-1", [event(StreamEnded()), event()], ANY_VERSION),
+        ("bot-1", [event(BotPaused(reason="\ud800"))], ANY_VERSION),
     ]
     for stream, sent, expected in refused:
         with pytest.raises(InvalidAppend):
@@ -250,6 +132,7 @@ async def test_an_append_that_cannot_be_is_refused(log: EventLog) -> None:
 
 
 async def test_of_two_racing_writers_one_wins(log: EventLog) -> None:
+    """A9: both bring the stream's first event."""
     results = await asyncio.gather(
         *(log.append(STREAM, events(1), expected=NO_STREAM) for _ in range(2)), return_exceptions=True
     )
@@ -261,22 +144,94 @@ async def test_of_two_racing_writers_one_wins(log: EventLog) -> None:
 
 
 async def test_twenty_parallel_appends_at_any_version_are_all_stored(log: EventLog) -> None:
+    """A2."""
     results = await asyncio.gather(*(log.append(STREAM, events(1), expected=ANY_VERSION) for _ in range(20)))
     assert sorted(result.version for result in results) == list(range(1, 21))
     assert await stored(log) == [(number, STREAM, number) for number in range(1, 21)]
 
 
-@given(batches=st.lists(st.lists(NEW_EVENTS, min_size=1, max_size=4), max_size=4))
-def test_any_facts_come_back_in_order(batches: list[list[NewEvent]]) -> None:
-    """Whatever facts are appended, reading gives them back; in memory, since the codec is the same for all."""
-    sent = {new.event_id: new for batch in batches for new in batch}
-    if len(sent) != sum(map(len, batches)):
-        return
-    log = MemoryEventLog(Codec())
+async def test_two_writers_at_the_same_version_get_one_answer_each(log: EventLog) -> None:
+    """A1: one is stored, the other hears of the actual version; round after round nothing is lost or stored twice."""
+    for version in range(10):
+        results = await asyncio.gather(
+            *(log.append(STREAM, events(1), expected=version) for _ in range(2)), return_exceptions=True
+        )
+        assert sorted(type(result).__name__ for result in results) == ["Appended", "WrongExpectedVersion"]
+        [loser] = [result for result in results if isinstance(result, WrongExpectedVersion)]
+        assert (loser.expected, loser.actual) == (version, version + 1)
+    assert await stored(log) == [(number, STREAM, number) for number in range(1, 11)]
 
-    async def exercise() -> list[tuple[object, Fact, Metadata]]:
-        for batch in batches:
-            await log.append(STREAM, batch, expected=ANY_VERSION)
-        return [(found.event_id, found.fact, found.metadata) for found in await log.read_stream(STREAM)]
 
-    assert asyncio.run(exercise()) == [(new.event_id, new.fact, new.metadata) for new in sent.values()]
+async def test_stream_exists_appends_to_an_old_stream_only(log: EventLog) -> None:
+    with pytest.raises(WrongExpectedVersion) as caught:
+        await log.append(STREAM, events(1), expected=STREAM_EXISTS)
+    assert (caught.value.expected, caught.value.actual) == (STREAM_EXISTS, 0)
+    await log.append(STREAM, events(2), expected=NO_STREAM)
+    assert (await log.append(STREAM, events(1), expected=STREAM_EXISTS)).version == 3
+
+
+async def test_a_long_name_and_a_full_event_are_stored(log: EventLog) -> None:
+    name = StreamId("Z\u00fc" * 170 + "xx")
+    full = event(BotPaused(reason="x" * (EVENT_BYTES_MAX - 64)))
+    await log.append(name, [full], expected=NO_STREAM)
+    [found] = await log.read_stream(name)
+    assert (found.stream, found.fact) == (name, full.fact)
+
+
+async def test_what_is_too_large_is_refused(log: EventLog) -> None:
+    """A8."""
+    large = event(BotPaused(reason="x" * EVENT_BYTES_MAX))
+    with pytest.raises(PayloadTooLarge, match="at most"):
+        await log.append(STREAM, [large], expected=NO_STREAM)
+    with pytest.raises(PayloadTooLarge, match="events in one append"):
+        await log.append(STREAM, events(COMMAND_EVENTS_MAX + 1), expected=NO_STREAM)
+    with pytest.raises(PayloadTooLarge, match="an append of"):
+        chunks = [event(BotPaused(reason="x" * (EVENT_BYTES_MAX - 64))) for _ in range(17)]
+        await log.append(STREAM, chunks, expected=NO_STREAM)
+    assert await log.head() == 0
+
+
+async def test_an_ended_stream_takes_no_more_events(log: EventLog) -> None:
+    """A21."""
+    end = [event(), event(StreamEnded(reason="gone"))]
+    ended = await log.append(STREAM, end, expected=NO_STREAM)
+    for expected in (ANY_VERSION, 2, 1, STREAM_EXISTS):
+        with pytest.raises(StreamClosed) as caught:
+            await log.append(STREAM, events(1), expected=expected)
+        assert caught.value.stream == STREAM
+    assert await log.append(STREAM, end, expected=NO_STREAM) == ended._replace(duplicate=True)
+    assert (await log.append(OTHER, events(1), expected=NO_STREAM)).position == 3
+    assert await stored(log) == [(1, STREAM, 1), (2, STREAM, 2), (3, OTHER, 1)]
+
+
+async def test_a_stream_may_begin_with_its_end(log: EventLog) -> None:
+    await log.append(STREAM, [event(StreamEnded())], expected=NO_STREAM)
+    with pytest.raises(StreamClosed):
+        await log.append(STREAM, events(1), expected=ANY_VERSION)
+
+
+async def test_a_late_writer_conflicts_or_is_a_duplicate(log: EventLog) -> None:
+    """A20: whoever was stopped for a while sends what he had decided before; others have gone on since."""
+    known, unknown = events(1), events(1)
+    first = await log.append(STREAM, known, expected=NO_STREAM)
+    await log.append(STREAM, events(3), expected=1)
+    assert await log.append(STREAM, known, expected=NO_STREAM) == first._replace(duplicate=True)
+    with pytest.raises(WrongExpectedVersion) as caught:
+        await log.append(STREAM, unknown, expected=1)
+    assert caught.value.actual == 4
+    assert await log.head() == 4
+
+
+async def test_a_hot_stream_keeps_its_order_and_starves_nobody(log: EventLog) -> None:
+    """A19: a thousand appends to one stream under way, and one to each of twenty others."""
+    hot = [events(1) for _ in range(1000)]
+    others = [StreamId(f"cold-{number}") for number in range(20)]
+    async with asyncio.TaskGroup() as tasks:
+        under_way = [tasks.create_task(log.append(STREAM, sent, expected=ANY_VERSION)) for sent in hot]
+        cold = [tasks.create_task(log.append(name, events(1), expected=NO_STREAM)) for name in others]
+    assert [task.result().version for task in cold] == [1] * 20
+    found = await log.read_stream(STREAM)
+    by_version = sorted((task.result().version, sent[0].event_id) for task, sent in zip(under_way, hot, strict=True))
+    assert [(one.version, one.event_id) for one in found] == by_version
+    assert [version for version, _ in by_version] == list(range(1, 1001))
+    assert [position for position, *_ in await stored(log)] == list(range(1, 1021))

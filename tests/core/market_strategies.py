@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+import msgspec
 from hypothesis import strategies as st
 
 from events.bot import BotFact, BotStarted
@@ -108,13 +109,20 @@ def commands() -> st.SearchStrategy[BotCommand]:
     )
 
 
+def dated(command: BotCommand, number: int | None) -> BotCommand:
+    """A command to start, pause or stop that counts from candle ``number`` on; any other as it was."""
+    if number is None or not isinstance(command, StartBot | PauseBot | StopBot):
+        return command
+    return msgspec.structs.replace(command, effective_at=moment(number))
+
+
 @st.composite
 def scripts(draw: st.DrawFn) -> list[Frame | BotCommand]:
-    """Frames of two symbols with commands in between, sometimes one to stop."""
+    """Frames of two symbols with commands in between, sometimes one to stop; some count at once, some later."""
     market = draw(frames())
-    places = st.integers(0, len(market))
-    spoken = draw(st.lists(st.tuples(places, commands()), max_size=8))
-    spoken += draw(st.lists(st.tuples(places, st.just(StopBot())), max_size=1))
+    places, numbers = st.integers(0, len(market)), st.none() | st.integers(0, len(market))
+    spoken = draw(st.lists(st.tuples(places, st.builds(dated, commands(), numbers)), max_size=8))
+    spoken += draw(st.lists(st.tuples(places, st.builds(dated, st.just(StopBot()), numbers)), max_size=1))
     script: list[Frame | BotCommand] = []
     for number, frame in enumerate(market):
         script.extend(command for place, command in spoken if place == number)

@@ -10,6 +10,7 @@ from events.bot import (
     BotClaimed,
     BotFact,
     BotHalted,
+    BotNoticed,
     BotPaused,
     BotStarted,
     BotStopped,
@@ -27,6 +28,8 @@ from oxbot.core.bot import (
     CreateBot,
     DepositCapital,
     InvalidCommand,
+    Lived,
+    NoticeStatus,
     PauseBot,
     StartBot,
     StopBot,
@@ -43,6 +46,7 @@ from tests.core.scenario import (
     FEES,
     LIMITS,
     SMALL,
+    Life,
     bought,
     created,
     deposited,
@@ -173,6 +177,77 @@ def test_what_a_bot_answers_to_being_started_paused_and_stopped(status: str, ord
 
 def test_the_answers_cover_every_status_and_command() -> None:
     assert set(ANSWERS) == {(status, order) for status in LIVES for order in COMMANDS}
+
+
+@pytest.mark.parametrize(
+    ("life", "command", "fact"),
+    [
+        (NEW, StartBot(effective_at=moment(7)), BotStarted(effective_at=moment(7))),
+        (RUNNING, PauseBot("lunch", moment(7)), BotPaused(reason="lunch", effective_at=moment(7))),
+        (RUNNING, StopBot("enough", moment(7)), BotStopped(reason="enough", effective_at=moment(7))),
+    ],
+)
+def test_a_status_is_recorded_with_the_candle_it_counts_from(
+    life: list[BotFact], command: BotCommand, fact: BotFact
+) -> None:
+    given(life).when(command).then([fact])
+
+
+def test_a_command_is_judged_by_the_newest_status_though_it_does_not_count_yet() -> None:
+    facts: list[BotFact] = [*RUNNING, BotPaused(effective_at=moment(50))]
+    given(facts).when(PauseBot(effective_at=moment(40))).then([])
+    given(facts).when(StartBot(moment(50))).then([BotStarted(effective_at=moment(50))])
+    stopped: list[BotFact] = [*RUNNING, BotStopped(effective_at=moment(50))]
+    given(stopped).when(StartBot()).then_refused(CommandRefused, match="stopped for good")
+
+
+@pytest.mark.parametrize(
+    ("told", "noticed"),
+    [
+        ([], False),
+        ([DepositCapital(Decimal(1))], False),
+        ([PauseBot(effective_at=moment(31))], False),
+        ([PauseBot(effective_at=moment(30))], True),
+        ([PauseBot(effective_at=moment(12))], True),
+        ([PauseBot()], True),
+        ([PauseBot(), StartBot()], False),
+        ([PauseBot(effective_at=moment(12)), StartBot(moment(12))], False),
+        ([PauseBot(effective_at=moment(12)), StartBot(moment(20))], True),
+        ([PauseBot(effective_at=moment(40)), StartBot(moment(40))], False),
+        ([StopBot(effective_at=moment(20))], True),
+    ],
+)
+def test_a_status_is_noticed_if_it_would_have_counted_for_a_candle_already_lived(
+    told: list[BotCommand], noticed: bool
+) -> None:
+    """The incarnation has lived candles 11 to 30 without the words; candle 10 left a fact."""
+    life = Life([*RUNNING, BotNoticed(at=moment(10))])
+    lived = Lived(moment(30), life.state.standings)
+    for command in told:
+        life.order(command)
+
+    facts: list[BotFact] = [BotNoticed(at=moment(30))] if noticed else []
+    given(life.facts).when(NoticeStatus(0, lived)).then(facts)
+    given(life.facts).when(NoticeStatus(1, lived)).then([])
+    given([*life.facts, *facts]).when(NoticeStatus(0, lived)).then([])
+
+
+def test_before_its_first_candle_a_bot_has_nothing_to_notice() -> None:
+    lived = Lived(moment(-1), given(NEW).state.standings)
+    given([*NEW, BotStarted()]).when(NoticeStatus(0, lived)).then([])
+    later = Lived(moment(0), given(NEW).state.standings)
+    given([*NEW, BotStarted()]).when(NoticeStatus(0, later)).then([BotNoticed(at=moment(0))])
+
+
+def test_what_a_bot_learns_with_a_frame_is_noticed_before_it_decides_on_it() -> None:
+    """Without candles that it has lived there is nothing to notice; with them the notice comes first."""
+    knew = given(NEW).state.standings
+    frame = observe(flat_candles(CROSS_UP))
+    started: list[BotFact] = [*NEW, BotStarted(effective_at=moment(1))]
+    decided = given(started).when(frame).facts
+    assert len(decided) == 2
+    given(started).when(replace(frame, lived=Lived(moment(0), knew))).then(decided)
+    given(started).when(replace(frame, lived=Lived(moment(2), knew))).then([BotNoticed(at=moment(2)), *decided])
 
 
 @pytest.mark.parametrize("status", LIVES)

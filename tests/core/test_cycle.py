@@ -9,6 +9,7 @@ from events.bot import (
     BotFact,
     BotHalted,
     BotPaused,
+    BotStarted,
     BotStopped,
     DecisionMade,
     OrderCancelled,
@@ -287,7 +288,7 @@ def test_stopping_cancels_an_entry_that_is_at_work() -> None:
     facts = [*ENTERING, BotStopped()]
     ended = shown(facts, QUIET)
     assert ended == [cancelled(1, at=4, reason="the bot was stopped")]
-    assert given([*facts, *ended]).state.idle
+    assert given([*facts, *ended]).state.idle_at(moment(9))
 
 
 def test_a_stopped_bot_sells_at_the_next_open_and_is_done() -> None:
@@ -298,7 +299,7 @@ def test_a_stopped_bot_sells_at_the_next_open_and_is_done() -> None:
     facts, candles = [*facts, *asked], [*candles, candle(6, "103 110 90 102")]
     sold = shown(facts, *candles)
     assert sold == [filled(4, at=6, quantity="5", price="103", fee="0.515"), cancelled(2, at=6), cancelled(3, at=6)]
-    assert given([*facts, *sold]).state.idle
+    assert given([*facts, *sold]).state.idle_at(moment(9))
     assert shown([*facts, *sold], *candles, candle(7, "50"), candle(8, "200")) == []
 
 
@@ -306,7 +307,7 @@ def test_a_stopped_bot_whose_stop_is_reached_asks_for_nothing_more() -> None:
     facts = [*HOLDING, BotStopped()]
     ended = shown(facts, QUIET, candle(5, "101 102 98 101.8"))
     assert ended == [filled(2, at=5, quantity="5", price="98", fee="0.49"), cancelled(3, at=5)]
-    assert given([*facts, *ended]).state.idle
+    assert given([*facts, *ended]).state.idle_at(moment(9))
 
 
 def test_a_bot_that_is_stopped_while_leaving_leaves() -> None:
@@ -316,6 +317,43 @@ def test_a_bot_that_is_stopped_while_leaving_leaves() -> None:
 
 def test_a_stopped_bot_that_is_flat_does_nothing() -> None:
     assert shown([*running(), BotStopped()]) == []
+
+
+NEW: list[BotFact] = running()[:2]
+
+
+@pytest.mark.parametrize(("effective", "decided"), [(4, 0), (3, 2), (0, 2)])
+def test_a_start_lets_no_candle_enter_before_the_one_it_counts_from(effective: int, decided: int) -> None:
+    assert len(shown([*NEW, BotStarted(effective_at=moment(effective))])) == decided
+
+
+@pytest.mark.parametrize("word", [BotPaused, BotStopped])
+@pytest.mark.parametrize(("effective", "decided"), [(4, 2), (3, 0), (0, 0)])
+def test_a_pause_or_a_stop_lets_every_candle_enter_before_the_one_it_counts_from(
+    word: type[BotPaused | BotStopped], effective: int, decided: int
+) -> None:
+    assert len(shown([*running(), word(effective_at=moment(effective))])) == decided
+
+
+def test_a_stop_leaves_an_entry_alone_that_fills_before_it_counts() -> None:
+    assert shown([*ENTERING, BotStopped(effective_at=moment(5))], QUIET) == [ENTRY, STOP, TARGET]
+    stopped = [cancelled(1, at=4, reason="the bot was stopped")]
+    assert shown([*ENTERING, BotStopped(effective_at=moment(4))], QUIET) == stopped
+
+
+def test_a_stop_sells_at_the_first_candle_for_which_it_counts_and_none_before() -> None:
+    facts: list[BotFact] = [*HOLDING, BotStopped(effective_at=moment(6))]
+    candles = [QUIET, candle(5, "101.8 103 99 102"), candle(6, "102 103 99 102.1")]
+    assert shown(facts, *candles[:2]) == []
+    assert shown(facts, *candles) == [sale(4, at=6)]
+
+
+@pytest.mark.parametrize("word", [BotPaused, BotStopped])
+def test_exits_are_managed_before_and_after_a_status_counts(word: type[BotPaused | BotStopped]) -> None:
+    end = candle(5, "101 104 98 101.8")
+    for effective in (5, 6):
+        held: list[BotFact] = [*HOLDING, word(effective_at=moment(effective))]
+        assert shown(held, QUIET, end) == shown(HOLDING, QUIET, end) != []
 
 
 def two_symbols(size_fraction: str) -> Given:

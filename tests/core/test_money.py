@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given as forall
 from hypothesis import strategies as st
 
-from oxbot.core.money import ceil_to_step, exact, floor_to_step, plain, quantity_for_notional, ratio, text
+from oxbot.core.money import ceil_to_step, exact, floor_to_step, quantity_for_notional, ratio, text
 
 AMOUNTS = st.decimals(min_value=0, max_value=10**12, places=10)
 STEPS = st.sampled_from([Decimal(step) for step in ("1e-8", "0.01", "0.05", "0.25", "1", "7", "1e3")])
@@ -91,4 +91,3 @@ def test_plain_text_is_the_same_number_without_exponent_or_trailing_zeros(number
 )
 def test_text_of_an_amount(amount: str, shown: str) -> None:
     assert text(Decimal(amount)) == shown
-    assert str(plain(Decimal(amount))) == str(Decimal(shown))

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from events.bot import (
     BotFact,
+    BotHalted,
+    BotNoticed,
+    BotPaused,
     BotStarted,
     BotStopped,
     CapitalDeposited,
@@ -26,9 +29,21 @@ from events.identifiers import OrderId, Symbol
 from oxbot.core.bot import BotCommand
 from oxbot.core.candles import Frame
 from oxbot.core.money import ZERO, exact
-from oxbot.core.state import INITIAL, BotState, BrokenStream, evolve, fold
+from oxbot.core.state import INITIAL, BotState, BrokenStream, Standing, evolve, fold
 from tests.core.market_strategies import bots, frames, scripts
-from tests.core.scenario import BTC, ETH, Life, bought, filled, given, instrument, moment, order_id, running
+from tests.core.scenario import (
+    BTC,
+    ETH,
+    Life,
+    bought,
+    created,
+    filled,
+    given,
+    instrument,
+    moment,
+    order_id,
+    running,
+)
 
 CODEC = Codec()
 DECODER = msgspec.msgpack.Decoder(BotFact)
@@ -155,7 +170,7 @@ def test_entries_are_decided_only_while_running_and_within_the_number_of_positio
     life = live(*script)
     for fact, before, after in zip(life.facts, life.states, life.states[1:], strict=False):
         if isinstance(fact, DecisionMade) and fact.intent == "enter_long":
-            assert before.status == "running"
+            assert before.status_at(fact.at) == "running"
         if after.exists:
             buying = {order.symbol for order in after.orders.values() if order.side == "buy"}
             assert len(buying | set(after.ledger.positions)) <= after.configuration.limits.positions_max
@@ -267,3 +282,99 @@ def test_the_orders_of_a_symbol_are_listed_oldest_first() -> None:
 def test_an_order_that_was_accepted_keeps_its_place() -> None:
     facts = [*TWO_WAITING, OrderAccepted(order_id=order_id(1), at=moment(4))]
     assert [order.order_id for order in given(facts).state.working(BTC)] == [order_id(1), order_id(3)]
+
+
+def started(at: int | None) -> BotStarted:
+    return BotStarted(effective_at=None if at is None else moment(at))
+
+
+def paused(at: int | None) -> BotPaused:
+    return BotPaused(effective_at=None if at is None else moment(at))
+
+
+def stopped(at: int | None) -> BotStopped:
+    return BotStopped(effective_at=None if at is None else moment(at))
+
+
+def noticed(at: int) -> BotNoticed:
+    return BotNoticed(at=moment(at))
+
+
+HALTED = BotHalted(rule="drawdown", reason="too much")
+
+
+@pytest.mark.parametrize(
+    ("facts", "counting", "newest"),
+    [
+        ([], "cccccc", "created"),
+        ([started(None)], "rrrrrr", "running"),
+        ([started(2)], "ccrrrr", "running"),
+        ([started(9)], "cccccc", "running"),
+        ([started(1), paused(3), started(5)], "crrppr", "running"),
+        ([started(1), stopped(4)], "crrrss", "stopped"),
+        ([started(4), paused(2)], "ccpppp", "paused"),
+        ([started(1), paused(3), started(3)], "crrrrr", "running"),
+        ([started(1), paused(4), started(2), paused(3)], "crrppp", "paused"),
+        ([started(1), paused(3), HALTED], "hhhhhh", "halted"),
+        ([started(3), paused(None)], "pppppp", "paused"),
+    ],
+)
+def test_a_status_counts_from_its_candle_on_and_a_later_word_goes_before_an_earlier(
+    facts: list[BotFact], counting: str, newest: str
+) -> None:
+    state = given([created(), *facts]).state
+    assert "".join(state.status_at(moment(number))[0] for number in range(6)) == counting
+    assert state.status == newest
+
+
+WORDS = st.lists(
+    st.builds(lambda word, at: word(at), st.sampled_from([started, paused, stopped]), st.none() | st.integers(0, 12))
+    | st.builds(noticed, st.integers(0, 12)),
+    max_size=12,
+)
+
+
+@forall(facts=WORDS)
+def test_for_every_candle_to_come_the_last_word_that_names_no_later_one_counts(facts: list[BotFact]) -> None:
+    """The fold forgets words; what it answers is what all of them together say."""
+    facts = [fact for number, fact in enumerate(facts) if not _goes_back(fact, facts[:number])]
+    state = given([created(), *facts]).state
+    names = {BotStarted: "running", BotPaused: "paused", BotStopped: "stopped"}
+    for number in range(14):
+        counting = "created"
+        for fact in facts:
+            if isinstance(fact, BotStarted | BotPaused | BotStopped):
+                counts = fact.effective_at is None or fact.effective_at <= moment(number)
+                counting = names[type(fact)] if counts else counting
+        if state.cursor is None or state.cursor < moment(number):
+            assert state.status_at(moment(number)) == counting
+
+
+def _goes_back(fact: BotFact, earlier: Sequence[BotFact]) -> bool:
+    """Whether it is a notice of a candle before one that was noticed already, which no bot records."""
+    return isinstance(fact, BotNoticed) and any(isinstance(told, BotNoticed) and told.at > fact.at for told in earlier)
+
+
+def test_words_that_can_count_for_no_candle_to_come_are_forgotten() -> None:
+    facts: list[BotFact] = [created()]
+    for number in range(50):
+        facts += [started(2 * number), noticed(2 * number), paused(2 * number + 1), noticed(2 * number + 1)]
+    assert given(facts).state.standings == (Standing("running", moment(98)), Standing("paused", moment(99)))
+
+
+def test_a_word_that_changes_nothing_is_not_kept() -> None:
+    assert given([created(), started(1), paused(5), started(5)]).state.standings == (
+        Standing("created"),
+        Standing("running", moment(1)),
+    )
+
+
+@pytest.mark.parametrize(("number", "idle"), [(3, False), (4, True), (9, True)])
+def test_a_flat_bot_is_idle_from_the_candle_on_for_which_its_stop_counts(number: int, idle: bool) -> None:
+    assert given([created(), started(0), stopped(4)]).state.idle_at(moment(number)) is idle
+
+
+def test_a_stopped_bot_that_holds_or_waits_is_not_idle() -> None:
+    held = [*running(), *bought(BTC, 1, quantity="1", price="1"), stopped(1)]
+    assert not given(held).state.idle_at(moment(5))
+    assert not given([*running(), waiting(1, BTC, "10"), stopped(1)]).state.idle_at(moment(5))

@@ -16,10 +16,10 @@ from oxbot.adapters import embedded_postgres
 from oxbot.adapters.database import open_pool
 from oxbot.adapters.postgres_views import PostgresViews
 from oxbot.adapters.recorded_market import read_market
-from oxbot.app.projection import decode_books, encode_books
-from oxbot.app.views import StoredRow
+from oxbot.app.views import StoredRow, Target
 from oxbot.core.candles import Candle
 from oxbot.core.state import BotState
+from oxbot.views.bot_views import BotBooks
 from oxbot.views.rows import ViewName
 from tests.core.reference_loop import run as run_reference
 from tests.e2e.conftest import BEGINS_AT, REAL_MARKET, SYMBOLS, MarketFolder, demo_arguments, last_moment, run_oxbot
@@ -88,7 +88,7 @@ def test_replay_finds_the_views_and_every_decision_again(undisturbed: Run) -> No
     assert replayed.returncode == 0, replayed.stderr
     lines = replayed.stdout.splitlines()
     decisions = sum(bot["decisions"] for bot in [_count(undisturbed.result)])
-    assert lines[-2].startswith("views: 7 rebuilt from ")
+    assert lines[-2].startswith("views: 11 rebuilt from ")
     assert lines[-2].endswith(", 0 differences")
     assert lines[-1].startswith(f"decisions: {decisions} of 3 bots decided again over ")
     assert lines[-1].endswith(", 0 differences")
@@ -161,16 +161,19 @@ async def _served(home: Path, bots: Sequence[BotId]) -> tuple[dict[ViewName, lis
     """The bots' rows of every view, and their whole state but for how often they were claimed."""
     dsn = embedded_postgres.start(home / "postgres")
     try:
-        pool = await open_pool(dsn, size=1, application_name="test")
+        pool = await open_pool(dsn, size=2, application_name="test")
         async with pool:
             views = PostgresViews(pool)
-            _, rows = await views.everything()
-            books = {bot: decode_books(body) for bot, body in (await views.books(bots)).items()}
+            async with views.snapshot() as snapshot:
+                rows = await snapshot.everything()
+            remembered = await views.books(Target("bots"), bots)
+            books = {BotId(bot): msgspec.msgpack.decode(body, type=BotBooks) for bot, body in remembered.items()}
     finally:
         embedded_postgres.stop(home / "postgres")
     of_the_bots = {view: [row for row in stored if row.bot_id in bots] for view, stored in rows.items()}
     unclaimed = {
-        bot: encode_books(msgspec.structs.replace(book, state=_unclaimed(book.state))) for bot, book in books.items()
+        bot: msgspec.msgpack.encode(msgspec.structs.replace(book, state=_unclaimed(book.state)))
+        for bot, book in books.items()
     }
     return of_the_bots, unclaimed
 

@@ -1,6 +1,7 @@
 """The codec: what goes in comes out, what must not be is refused, and what older programs wrote can still be read."""
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,14 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.bot import BotPaused, CapitalDeposited, OrderRequested
-from events.codec import FACT_TYPES, Codec, RawFact, Upcaster
+from events.bot import BotPaused, BotStarted, CapitalDeposited, OrderRequested
+from events.codec import FACT_TYPES, SCHEMA_VERSIONS, Codec, EventColumns, RawFact, Upcaster
 from events.envelope import Fact, Metadata
-from events.errors import UnknownFact
-from tests.strategies import CAPITAL, DECISIONS, FACTS, LIFECYCLE, METADATA, ORDERS, USERS
+from events.errors import InvalidUpcasters, UndecodableFact, UnknownFact
+from events.identifiers import StreamId, new_event_id
+from tests.strategies import CAPITAL, DECISIONS, FACTS, LIFECYCLE, METADATA, ORDERS, SYSTEM, USERS
 
-GOLDEN: dict[str, str] = json.loads((Path(__file__).parents[1] / "golden" / "facts_v1.json").read_text())
-"""One fact of each type as schema version 1 wrote it, msgpack in hex; entries are added, never changed."""
+GOLDEN_FILES = sorted((Path(__file__).parents[1] / "golden").glob("facts_v*.json"))
+GOLDEN_BY_VERSION: dict[int, dict[str, str]] = {
+    int(file.stem.removeprefix("facts_v")): json.loads(file.read_text()) for file in GOLDEN_FILES
+}
+"""Facts as each schema version wrote them, msgpack in hex: one of each type, and one with each field that came later.
+
+Entries are added, never changed.
+"""
+
+GOLDEN = GOLDEN_BY_VERSION[1]
+SAMPLES = [
+    (sample, version, bytes.fromhex(payload))
+    for version, samples in GOLDEN_BY_VERSION.items()
+    for sample, payload in sorted(samples.items())
+]
 
 
 @given(FACTS)
@@ -27,7 +42,7 @@ def test_every_fact_comes_back_as_it_was(fact: Fact) -> None:
     assert type(decoded) is type(fact)
 
 
-@pytest.mark.parametrize("strategy", [*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *USERS])
+@pytest.mark.parametrize("strategy", [*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *USERS, *SYSTEM])
 def test_each_fact_type_comes_back_as_it_was(strategy: st.SearchStrategy[Fact]) -> None:
     codec = Codec()
 
@@ -39,7 +54,7 @@ def test_each_fact_type_comes_back_as_it_was(strategy: st.SearchStrategy[Fact]) 
 
 
 def test_every_fact_type_has_a_strategy() -> None:
-    assert len([*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *USERS]) == len(FACT_TYPES)
+    assert len([*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *USERS, *SYSTEM]) == len(FACT_TYPES)
 
 
 @given(METADATA)
@@ -104,12 +119,13 @@ def rename_text(raw: RawFact) -> RawFact:
     return {"type": raw["type"], "reason": raw["text"]}
 
 
-FIRST = Upcaster(event_type="bot.paused", from_version=1, upcast=rename_why)
-SECOND = Upcaster(event_type="bot.paused", from_version=2, upcast=rename_text)
+FIRST = Upcaster(event_type="bot.paused", from_version=1, to_version=2, upcast=rename_why)
+SECOND = Upcaster(event_type="bot.paused", from_version=2, to_version=3, upcast=rename_text)
+PAUSED_3 = {"bot.paused": 3}
 
 
 def test_older_facts_go_through_the_chain_from_their_own_version() -> None:
-    codec = Codec([SECOND, FIRST])
+    codec = Codec([SECOND, FIRST], schema_versions=PAUSED_3)
     first = msgspec.msgpack.encode({"type": "bot.paused", "why": "one"})
     second = msgspec.msgpack.encode({"type": "bot.paused", "text": "two"})
     assert codec.decode("bot.paused", 1, first) == BotPaused(reason="one")
@@ -118,44 +134,135 @@ def test_older_facts_go_through_the_chain_from_their_own_version() -> None:
     assert codec.decode(*codec.encode(BotPaused(reason="three"))) == BotPaused(reason="three")
 
 
+def test_a_step_may_pass_over_versions() -> None:
+    leap = Upcaster(
+        event_type="bot.paused",
+        from_version=1,
+        to_version=3,
+        upcast=lambda raw: {"type": raw["type"], "reason": raw["why"]},
+    )
+    codec = Codec([leap, SECOND], schema_versions=PAUSED_3)
+    assert codec.decode("bot.paused", 1, msgspec.msgpack.encode({"type": "bot.paused", "why": "one"})) == BotPaused(
+        reason="one"
+    )
+
+
 def test_upcast_facts_are_checked_like_any_other() -> None:
     def break_amount(raw: RawFact) -> RawFact:
         return raw | {"amount": "NaN"}
 
-    codec = Codec([Upcaster(event_type="capital.deposited", from_version=1, upcast=break_amount)])
+    step = Upcaster(event_type="capital.deposited", from_version=1, to_version=2, upcast=break_amount)
+    codec = Codec([step], schema_versions={"capital.deposited": 2})
     payload = msgspec.msgpack.encode({"type": "capital.deposited", "amount": "1"})
     with pytest.raises(msgspec.ValidationError, match="finite"):
         codec.decode("capital.deposited", 1, payload)
 
 
 def test_an_upcast_fact_keeps_its_decimals_and_times() -> None:
-    codec = Codec([Upcaster(event_type="order.requested", from_version=1, upcast=dict)])
+    step = Upcaster(event_type="order.requested", from_version=1, to_version=2, upcast=dict)
     payload = bytes.fromhex(GOLDEN["order.requested"])
-    upcast = codec.decode("order.requested", 1, payload)
+    upcast = Codec([step], schema_versions={"order.requested": 2}).decode("order.requested", 1, payload)
     assert isinstance(upcast, OrderRequested)
     assert upcast == Codec().decode("order.requested", 1, payload)
 
 
 @pytest.mark.parametrize(
-    ("upcasters", "message"),
+    ("upcasters", "schema_versions", "message"),
     [
-        ([SECOND], "gap"),
-        ([FIRST, msgspec.structs.replace(SECOND, from_version=3)], "gap"),
-        ([FIRST, FIRST], "two upcasters"),
-        ([msgspec.structs.replace(FIRST, event_type="bot.dreamt")], "no fact type"),
+        ([SECOND], PAUSED_3, "gap"),
+        ([FIRST, SECOND], {"bot.paused": 4}, "gap"),
+        ([], {"bot.paused": 2}, "gap"),
+        ([FIRST, FIRST, SECOND], PAUSED_3, "two upcasters"),
+        ([FIRST, msgspec.structs.replace(SECOND, to_version=1)], PAUSED_3, "cycle"),
+        ([FIRST, msgspec.structs.replace(SECOND, to_version=2)], PAUSED_3, "cycle"),
+        ([FIRST, SECOND], {"bot.paused": 2}, "beyond version 2"),
+        ([FIRST], {}, "beyond version 1"),
+        ([msgspec.structs.replace(FIRST, from_version=0)], {"bot.paused": 2}, "unreachable"),
+        ([msgspec.structs.replace(FIRST, event_type="bot.dreamt")], {}, "no fact type"),
+        ([], {"bot.dreamt": 2}, "no fact type"),
     ],
 )
-def test_a_chain_that_does_not_reach_is_refused_at_the_start(upcasters: list[Upcaster], message: str) -> None:
-    with pytest.raises(UnknownFact, match=message):
-        Codec(upcasters)
+def test_a_chain_that_does_not_reach_is_refused_at_the_start(
+    upcasters: list[Upcaster], schema_versions: dict[str, int], message: str
+) -> None:
+    with pytest.raises(InvalidUpcasters, match=message):
+        Codec(upcasters, schema_versions=schema_versions)
 
 
-def test_every_fact_type_has_a_golden_sample() -> None:
-    assert sorted(GOLDEN) == sorted(FACT_TYPES)
+def test_a_payload_of_another_type_than_its_row_says_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        Codec().decode("bot.paused", 1, Codec().encode(BotStarted())[2])
 
 
-@pytest.mark.parametrize("event_type", sorted(GOLDEN))
-def test_a_golden_sample_is_still_read_and_written_alike(event_type: str) -> None:
+def test_metadata_that_comes_again_is_the_same_object() -> None:
     codec = Codec()
-    payload = bytes.fromhex(GOLDEN[event_type])
-    assert codec.encode(codec.decode(event_type, 1, payload)) == (event_type, 1, payload)
+    payload = codec.encode_metadata(Metadata(actor="bot-1"))
+    assert codec.decode_metadata(bytes(payload)) is codec.decode_metadata(bytes(payload))
+
+
+def columns(*rows: tuple[str, int, bytes]) -> EventColumns:
+    """So many events of one stream, as the log's columns."""
+    numbers = range(1, len(rows) + 1)
+    at = [datetime(2024, 1, 1, tzinfo=UTC)] * len(rows)
+    types, versions, payloads = zip(*rows, strict=True)
+    ids = [new_event_id() for _ in rows]
+    streams = [StreamId("bot-1")] * len(rows)
+    return EventColumns(numbers, streams, numbers, ids, types, versions, at, at, payloads, [b"\x80"] * len(rows))
+
+
+def test_a_page_holds_facts_of_every_version() -> None:
+    codec = Codec([FIRST, SECOND], schema_versions=PAUSED_3)
+    events = codec.decode_events(
+        columns(
+            ("bot.paused", 1, msgspec.msgpack.encode({"type": "bot.paused", "why": "one"})),
+            codec.encode(BotStarted()),
+            codec.encode(BotPaused(reason="three")),
+        )
+    )
+    assert [event.fact for event in events] == [BotPaused(reason="one"), BotStarted(), BotPaused(reason="three")]
+    assert [(event.position, event.version, event.metadata) for event in events] == [
+        (number, number, Metadata()) for number in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "version", "payload"),
+    [
+        ("bot.dreamt", 1, b"\x80"),
+        ("bot.paused", 9, b"\x80"),
+        ("bot.paused", 1, b"\xc1"),
+        ("bot.paused", 1, b""),
+        ("bot.paused", 1, msgspec.msgpack.encode({"type": "bot.paused", "reason": 7})),
+        ("bot.paused", 1, b"\x82\xa4type\xaabot.paused\xa6reason\xa1\xff"),
+        ("capital.deposited", 1, msgspec.msgpack.encode({"type": "capital.deposited", "amount": "NaN"})),
+        ("capital.deposited", 1, msgspec.msgpack.encode({"type": "capital.deposited", "amount": "a lot"})),
+    ],
+)
+def test_the_first_event_that_cannot_be_read_is_named(event_type: str, version: int, payload: bytes) -> None:
+    codec = Codec()
+    good, bad = codec.encode(BotStarted()), (event_type, version, payload)
+    with pytest.raises(UndecodableFact, match="position 3") as caught:
+        codec.decode_events(columns(good, good, bad, bad, good))
+    assert (caught.value.position, caught.value.stream, caught.value.event_type) == (3, "bot-1", event_type)
+    assert caught.value.reason
+
+
+def test_an_upcaster_that_fails_names_the_event() -> None:
+    codec = Codec([FIRST, SECOND], schema_versions=PAUSED_3)
+    other = msgspec.msgpack.encode({"type": "bot.paused", "unheard": "of"})
+    with pytest.raises(UndecodableFact, match="KeyError") as caught:
+        codec.decode_events(columns(codec.encode(BotStarted()), ("bot.paused", 1, other)))
+    assert caught.value.position == 2
+
+
+def test_every_fact_type_has_a_golden_sample_of_each_schema_version() -> None:
+    due = {(name, version) for name in FACT_TYPES for version in range(1, SCHEMA_VERSIONS.get(name, 1) + 1)}
+    assert {(sample.split(maxsplit=1)[0], version) for sample, version, _ in SAMPLES} == due
+
+
+@pytest.mark.parametrize(("sample", "version", "payload"), SAMPLES)
+def test_a_golden_sample_is_still_read_and_written_alike(sample: str, version: int, payload: bytes) -> None:
+    codec, event_type = Codec(), sample.split(maxsplit=1)[0]
+    written = codec.encode(codec.decode(event_type, version, payload))
+    if version == SCHEMA_VERSIONS.get(event_type, 1):
+        assert written == (event_type, version, payload)

@@ -11,10 +11,11 @@ import pytest
 from events.bot import BotPaused
 from events.codec import Codec
 from events.commit import GroupCommitLog
+from events.encoded import EncodedCommand
 from events.envelope import NewEvent
-from events.errors import InvalidAppend, LogError, LogUnavailable, WrongExpectedVersion
+from events.errors import InvalidAppend, LogUnavailable, WrongExpectedVersion
 from events.identifiers import StreamId, new_event_id
-from events.log import ANY_VERSION, NO_STREAM, AppendCommand, Appended
+from events.log import ANY_VERSION, NO_STREAM, Appended, Outcome
 from events.memory import MemoryEventLog
 from events.postgres import PostgresEventLog
 
@@ -31,23 +32,17 @@ class GatedLog(MemoryEventLog):
         self.hints: list[int] = []
         self.failure: Exception | None = None
 
-    async def append_batch(self, commands: Sequence[AppendCommand]) -> list[Appended | LogError]:
+    async def append_encoded(self, commands: Sequence[EncodedCommand]) -> list[Outcome]:
         """One outcome per command, once the gate is open."""
         self.batches.append([command.stream for command in commands])
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure
-        return [await self._outcome(command) for command in commands]
+        return await super().append_encoded(commands)
 
     async def hint(self, position: int) -> None:
         """Remember the hint."""
         self.hints.append(position)
-
-    async def _outcome(self, command: AppendCommand) -> Appended | LogError:
-        try:
-            return await self.append(command.stream, command.events, expected=command.expected)
-        except LogError as error:
-            return error
 
 
 class Fleet:
@@ -82,7 +77,7 @@ async def fleet(
 ) -> AsyncIterator[Fleet]:
     """A running group commit over the gated log."""
     async with (
-        GroupCommitLog(log, events_max=events_max, commands_max=commands_max, queue_max=queue_max) as grouped,
+        GroupCommitLog(log, Codec(), events_max=events_max, commands_max=commands_max, queue_max=queue_max) as grouped,
         asyncio.TaskGroup() as tasks,
     ):
         yield Fleet(grouped, tasks)
@@ -193,7 +188,7 @@ async def test_closing_answers_what_is_queued_and_refuses_the_rest() -> None:
 async def test_an_error_of_the_caller_still_drains_the_queue() -> None:
     log = GatedLog()
     log.gate.set()
-    grouped = GroupCommitLog(log)
+    grouped = GroupCommitLog(log, Codec())
     appends: list[asyncio.Future[Appended]] = []
 
     async def fail() -> None:
@@ -211,7 +206,7 @@ async def test_a_log_that_is_unavailable_fails_the_batch_and_serves_the_next() -
     log = GatedLog()
     log.gate.set()
     log.failure = LogUnavailable("no answer")
-    async with GroupCommitLog(log) as grouped:
+    async with GroupCommitLog(log, Codec()) as grouped:
         with pytest.raises(LogUnavailable, match="no answer"):
             await grouped.append(StreamId("a"), [event()], expected=NO_STREAM)
         log.failure = None
@@ -221,7 +216,7 @@ async def test_a_log_that_is_unavailable_fails_the_batch_and_serves_the_next() -
 async def test_a_bug_in_the_log_ends_the_writer_and_answers_everyone() -> None:
     log = GatedLog()
     log.failure = ZeroDivisionError()
-    grouped = GroupCommitLog(log)
+    grouped = GroupCommitLog(log, Codec())
     running = asyncio.ensure_future(grouped.run())
     appends = [
         asyncio.ensure_future(grouped.append(StreamId(name), [event()], expected=NO_STREAM)) for name in ("a", "b")
@@ -240,7 +235,7 @@ async def test_a_bug_in_the_log_ends_the_writer_and_answers_everyone() -> None:
 async def test_an_append_that_cannot_be_is_refused_before_it_is_queued() -> None:
     log = GatedLog()
     log.gate.set()
-    async with GroupCommitLog(log) as grouped:
+    async with GroupCommitLog(log, Codec()) as grouped:
         with pytest.raises(InvalidAppend):
             await grouped.append(StreamId("a"), [], expected=NO_STREAM)
     assert log.batches == []
@@ -249,7 +244,7 @@ async def test_an_append_that_cannot_be_is_refused_before_it_is_queued() -> None
 async def test_hints_are_few_and_the_last_position_is_always_told() -> None:
     log = GatedLog()
     log.gate.set()
-    async with GroupCommitLog(log, hints_per_second_max=20) as grouped:
+    async with GroupCommitLog(log, Codec(), hints_per_second_max=20) as grouped:
         for version in range(50):
             await grouped.append(StreamId("a"), [event()], expected=version)
     assert log.hints[-1] == 50
@@ -259,7 +254,7 @@ async def test_hints_are_few_and_the_last_position_is_always_told() -> None:
 async def test_a_waiter_in_another_process_is_woken_by_the_hint(pool: asyncpg.Pool) -> None:
     """Long before its own poll, by a NOTIFY sent after the commit."""
     elsewhere = PostgresEventLog(pool, Codec(), poll_seconds=20)
-    async with GroupCommitLog(PostgresEventLog(pool, Codec())) as grouped, asyncio.TaskGroup() as tasks:
+    async with GroupCommitLog(PostgresEventLog(pool, Codec()), Codec()) as grouped, asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(elsewhere.wait_beyond(0, timeout_seconds=20))
         await asyncio.sleep(0.2)
         await grouped.append(StreamId("a"), [event()], expected=NO_STREAM)
@@ -276,7 +271,7 @@ async def test_many_bots_share_few_commits(pool: asyncpg.Pool) -> None:
         for version in range(5):
             await grouped.append(StreamId(name), [event()], expected=version)
 
-    async with GroupCommitLog(log) as grouped:
+    async with GroupCommitLog(log, Codec()) as grouped:
         await asyncio.gather(*(bot(f"bot-{number}") for number in range(48)))
     after = await pool.fetchval("SELECT pg_current_xact_id()::text::bigint")
     assert await log.head() == 240

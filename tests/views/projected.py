@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from events.bot import BotFact
 from events.envelope import Metadata, RecordedEvent
 from events.identifiers import bot_stream, new_event_id
-from oxbot.views.bot_views import BotBooks, Change, Removal, project
+from oxbot.core.money import exact
+from oxbot.views.bot_views import BotBooks, project
+from oxbot.views.fold import Draft
 from oxbot.views.rows import Row, ViewName
 from tests.core.scenario import BOT, START, STEP
 
@@ -30,13 +32,16 @@ def recorded(facts: Iterable[BotFact]) -> list[RecordedEvent]:
     ]
 
 
-def apply(rows: Rows, changes: Sequence[Change]) -> None:
-    """Keep each row as its last change leaves it."""
-    for change in changes:
-        if isinstance(change, Removal):
-            del rows[change.view, change.key]
-        else:
-            rows[change.view, change.key] = change
+def apply(rows: Rows, drafts: Sequence[Draft]) -> None:
+    """Keep each row as its last change leaves it; a draft must name the row that it renders."""
+    for draft in drafts:
+        if draft.render is None:
+            del rows[draft.view, draft.key]
+            continue
+        with exact():
+            row = draft.render()
+        assert (row.view, row.owner, row.key) == (draft.view, draft.owner, draft.key)
+        rows[draft.view, draft.key] = row
 
 
 def rows_after(facts: Iterable[BotFact]) -> Rows:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.bot import BotFact, OrderFilled, OrderRequested
 from events.identifiers import OrderId, Symbol
-from oxbot.app.projection import decode_books, encode_books
 from oxbot.core.bot import BotCommand
 from oxbot.core.candles import Frame
 from oxbot.core.money import exact
@@ -57,7 +57,7 @@ def test_projecting_event_by_event_and_forgetting_in_between_is_the_same_as_in_o
     """Between any two events the books go through their bytes, as they do when a projector restarts."""
     books, rows = BotBooks(), Rows()
     for event in recorded(life.facts):
-        books, changes = project(decode_books(encode_books(books)), event)
+        books, changes = project(msgspec.msgpack.decode(msgspec.msgpack.encode(books), type=BotBooks), event)
         apply(rows, changes)
         assert len({(change.view, change.key) for change in changes}) == len(changes)
 

@@ -25,7 +25,7 @@ from events.values import RiskLimits
 from oxbot.core.candles import Frame, window_digest
 from oxbot.views.bot_views import BotBooks, project
 from oxbot.views.rows import (
-    VIEWS,
+    BOT_VIEWS,
     BotRow,
     DecisionRow,
     HoldingRow,
@@ -349,6 +349,6 @@ def test_a_life_with_everything_has_rows_in_every_view() -> None:
     life = Life(running(instrument(BTC), parameters=SMALL)).see_candles([*RISING, HELD])
     life.see_candles([candle(5, "101.8 101.8 97 97.5"), *flat_candles(["97", "96", "95", "99", "99.5"], first=6)])
     rows = rows_after(life.facts)
-    assert {view for view, _ in rows} == set(VIEWS)
+    assert {view for view, _ in rows} == set(BOT_VIEWS)
     for found in rows.values():
         assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found

@@ -1,0 +1,83 @@
+"""How far the views are behind the log, and what holds them up."""
+
+from datetime import datetime
+
+import msgspec
+from starlette.responses import Response
+
+from oxbot.api.bodies import Nothing, answer
+from oxbot.api.operations import PREFIX, Call, Operation, operation
+from oxbot.app.projections import ProjectionStatus, State
+from oxbot.app.views import Standing
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """The event that a projection cannot apply, or the position at which it fails; until it is skipped or mended."""
+
+    position: int
+    event_type: str
+    error: str
+
+
+class BuildProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """A build of a projection. ``lag_seconds`` is the age of the first event that it lacks."""
+
+    version: int
+    position: int
+    lag_events: int
+    lag_seconds: float
+    stopped: Stop | None
+    seen_at: datetime
+
+
+class ProjectionReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A projection as it serves, and the build under way that will take its place."""
+
+    name: str
+    state: State
+    serving: BuildProgress
+    rebuild: BuildProgress | None
+
+
+class ProjectionList(msgspec.Struct, frozen=True, kw_only=True):
+    """Every projection, in order of name."""
+
+    items: list[ProjectionReport]
+
+
+async def list_projections(call: Call[Nothing, Nothing]) -> Response:
+    """Every projection's state."""
+    statuses = await call.services.projections.statuses()
+    return answer(ProjectionList(items=[_report(status) for status in statuses]))
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    operation(
+        list_projections,
+        name="list_projections",
+        method="GET",
+        path=f"{PREFIX}/projections",
+        least="viewer",
+        summary="How far each projection is, and where and why one is stopped.",
+        query=Nothing,
+        body=Nothing,
+        answer=ProjectionList,
+        problems=(503,),
+    ),
+)
+
+
+def _report(status: ProjectionStatus) -> ProjectionReport:
+    rebuild = None if status.rebuild is None else _progress(status.rebuild)
+    return ProjectionReport(name=status.name, state=status.state, serving=_progress(status.serving), rebuild=rebuild)
+
+
+def _progress(standing: Standing) -> BuildProgress:
+    return BuildProgress(
+        version=standing.version,
+        position=standing.position,
+        lag_events=max(0, standing.head - standing.position),
+        lag_seconds=round(standing.lag_seconds, 3),
+        stopped=None if standing.stopped is None else Stop(**standing.stopped._asdict()),
+        seen_at=standing.seen_at,
+    )

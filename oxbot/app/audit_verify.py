@@ -1,0 +1,177 @@
+"""Verifies the log from its rows alone, against keys and checkpoints that were kept outside of the database."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from events.checkpoint import Checkpoint, VerifierKey, origin_of
+from events.codec import Codec
+from events.merkle import STORED_BITS, Frontier, Span, Subtree
+from oxbot.app.audit_log import AuditedLog, LogStanding
+from oxbot.app.audit_walk import Problem, Walk
+from oxbot.app.tree import StoredTree, TreeStore, TreeUnusable
+
+PROBLEMS_MAX = 20
+
+
+class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verification looked at and what it found, the problem at the lowest position first.
+
+    first, last: the positions whose events were read, ``last`` the head. anchored: how many events the largest trusted
+    checkpoint that holds covers; signed: the same for recorded checkpoints. clock_steps_back: events recorded earlier,
+    by the server's clock, than the event before them; the clock may do that, so it is no problem.
+    """
+
+    origin: str
+    first: int
+    last: int
+    events: int
+    streams: int
+    checkpoints: int
+    signed: int
+    anchored: int
+    signatures_checked: bool
+    clock_steps_back: int
+    root: str
+    problems: tuple[Problem, ...]
+
+
+class Verifier:
+    """Verifies a log. Without keys no signature is checked, and recorded checkpoints only have to be of the events."""
+
+    def __init__(self, log: AuditedLog, tree: TreeStore, codec: Codec, *, keys: Sequence[VerifierKey]) -> None:
+        self._log = log
+        self._tree = tree
+        self._codec = codec
+        self._keys = keys
+
+    async def verify(self, *, anchors: Iterable[Checkpoint] = (), base: Checkpoint | None = None) -> AuditReport:
+        """Verify every event, or with a ``base`` only those after the ones it covers, which it is trusted to stand for.
+
+        ``anchors`` are checkpoints that were kept outside of the database: the log must still begin with each.
+        """
+        standing = await self._log.standing()
+        trusted = sorted({*anchors, *([base] if base else [])}, key=lambda anchor: anchor.size)
+        start = base.size if base else standing.floor - 1
+        problems = _foreign(standing, trusted)
+        walk = Walk(Frontier(), origin=_origin(standing), sizes=[], codec=self._codec, keys=self._keys)
+        try:
+            if start <= standing.head:
+                walk = await self._begin(standing, trusted, start)
+                problems += await self._walked(walk, standing)
+        except TreeUnusable as error:
+            problems.append(Problem(start, f"what the events up to here come to cannot be told: {error}"))
+        problems += _misfit(trusted, walk, problems)
+        return _report(standing, walk, trusted, problems, checked=bool(self._keys))
+
+    async def _begin(self, standing: LogStanding, trusted: Sequence[Checkpoint], start: int) -> Walk:
+        frontier = await StoredTree(self._tree).frontier(start)
+        sizes = [*(anchor.size for anchor in trusted), *await self._log.checkpoint_sizes(standing.head)]
+        return Walk(frontier, origin=_origin(standing), sizes=sizes, codec=self._codec, keys=self._keys)
+
+    async def _walked(self, walk: Walk, standing: LogStanding) -> list[Problem]:
+        """What is wrong with the events, and with what the log keeps beside them."""
+        kept = await self._tree.kept()
+        async for page in self._log.pages(after_position=walk.begins_after, up_to=standing.head):
+            walk.take(page)
+            walk.problems += await self._damaged_nodes(walk.subtrees, kept)
+            walk.subtrees.clear()
+            if len(walk.problems) >= PROBLEMS_MAX:
+                return walk.problems
+        misfiled = await self._log.misfiled(standing)
+        beside = [] if misfiled is None else [Problem(misfiled, "log.event_ids has another id for this position")]
+        return [*walk.problems, *_wrong_heads(walk, standing), *beside]
+
+    async def _damaged_nodes(self, subtrees: Sequence[Subtree], kept: int) -> list[Problem]:
+        """Where the kept inner nodes are not what the events lead to; the events themselves are not touched by it."""
+        problems = []
+        for level in sorted({subtree.level for subtree in subtrees}):
+            width = 1 << STORED_BITS * level
+            due = [one for one in subtrees if one.level == level and (one.number + 1) * width <= kept]
+            if not due:
+                continue
+            try:
+                stored = await self._tree.subtrees(Span(level, due[0].number, len(due)))
+            except TreeUnusable as error:
+                problems.append(Problem((due[0].number + 1) * width, str(error)))
+                continue
+            problems += [
+                Problem((one.number + 1) * width, f"node {one.number} of level {level} in log.subtrees is wrong")
+                for one, root in zip(due, stored, strict=True)
+                if one.root != root
+            ]
+        return problems
+
+
+def _origin(standing: LogStanding) -> str:
+    return "" if standing.log_id is None else origin_of(standing.log_id)
+
+
+def _foreign(standing: LogStanding, trusted: Sequence[Checkpoint]) -> list[Problem]:
+    """Trusted checkpoints that this log cannot match whatever its events are."""
+    problems = []
+    if standing.log_id is None:
+        problems.append(Problem(0, "log.identity is empty: nothing tells which log this is"))
+    for anchor in trusted:
+        if anchor.origin != _origin(standing):
+            problems.append(
+                Problem(0, f"the trusted checkpoint is of {anchor.origin}; this log is {_origin(standing)}")
+            )
+        elif anchor.size > standing.head:
+            what = f"a trusted checkpoint covers {anchor.size} events, but the log ends at {standing.head}"
+            problems.append(Problem(standing.head + 1, f"{what}: its end was cut off, or an older copy was restored"))
+    return problems
+
+
+def _misfit(trusted: Sequence[Checkpoint], walk: Walk, found: Sequence[Problem]) -> list[Problem]:
+    """Trusted checkpoints that cover other events than the log holds; the place is as near as it can be told."""
+    problems = []
+    right = 0
+    for anchor in trusted:
+        root = walk.roots.get(anchor.size)
+        if root == anchor.root:
+            right = anchor.size
+        elif root is not None:
+            places = [problem.position for problem in found if right < problem.position <= anchor.size]
+            what = (
+                f"the events at positions {right + 1} to {anchor.size} are not those that a trusted checkpoint covers"
+            )
+            problems.append(Problem(min(places, default=right + 1), what))
+    return problems
+
+
+def _wrong_heads(walk: Walk, standing: LogStanding) -> list[Problem]:
+    """Streams whose row in log.streams does not say what their events say."""
+    problems = []
+    for stream, head in standing.streams.items():
+        found = walk.heads.get(stream)
+        if found is not None and found != head:
+            what = f"stream {stream} ends here at version {found.version}, but log.streams has version {head.version}"
+            problems.append(Problem(found.last_position, f"{what} at position {head.last_position}"))
+        elif found is None and head.last_position > walk.begins_after:
+            problems.append(Problem(head.last_position, f"stream {stream} has no events, but log.streams knows it"))
+    unknown = walk.heads.keys() - standing.streams.keys() - {""}
+    return problems + [
+        Problem(walk.heads[stream].last_position, f"log.streams does not know the stream {stream}")
+        for stream in unknown
+    ]
+
+
+def _report(
+    standing: LogStanding, walk: Walk, trusted: Sequence[Checkpoint], problems: Sequence[Problem], *, checked: bool
+) -> AuditReport:
+    holding = [anchor.size for anchor in trusted if walk.roots.get(anchor.size) == anchor.root]
+    return AuditReport(
+        origin=_origin(standing),
+        first=walk.begins_after + 1,
+        last=standing.head,
+        events=walk.events,
+        streams=len(walk.heads),
+        checkpoints=walk.checkpoints,
+        signed=walk.good_size,
+        anchored=max(holding, default=0),
+        signatures_checked=checked,
+        clock_steps_back=walk.clock_steps_back,
+        root=walk.frontier.root().hex(),
+        problems=tuple(sorted(problems, key=lambda problem: problem.position)[:PROBLEMS_MAX]),
+    )

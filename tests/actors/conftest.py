@@ -1,0 +1,31 @@
+"""A local Ray for the tests of actors. Ray reads its environment once, so it is prepared before anything imports it."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.environment import prepare_embedded
+from oxbot.config import Settings
+
+HOME = Path(tempfile.mkdtemp(prefix="oxbot-ray-"))
+
+prepare_embedded(HOME)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_home_left() -> Iterator[None]:
+    yield
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    """A Ray of this module's own, gone with all of its actors afterwards."""
+    from actors.cluster import start_ray, stop_ray
+
+    start_ray(Settings(home=HOME))
+    yield
+    stop_ray()

@@ -1,0 +1,88 @@
+"""The audit across the archive's edge: the same verdict, root and proofs as before anything left the database."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from events.archived import ArchiveDamaged, ArchiveMissing
+from events.codec import Codec
+from oxbot.adapters.archive_reader import ArchiveReader
+from oxbot.adapters.archived_audit import ArchivedAudit, ArchivedTree
+from oxbot.adapters.postgres_audit import PostgresAuditedLog
+from oxbot.adapters.postgres_partitions import PostgresPartitions
+from oxbot.adapters.postgres_tree import PostgresTree
+from oxbot.app.audit_verify import AuditReport, Verifier
+from oxbot.app.tree import TreeUnusable
+from tests.adapters.archives import archive_and_drop, begun, more
+from tests.partitions import stored_events
+
+pytestmark = pytest.mark.anyio
+
+
+async def _verify(pool: asyncpg.Pool, directory: Path) -> AuditReport:
+    archive = ArchiveReader(directory, PostgresPartitions(pool, Codec()))
+    log = ArchivedAudit(PostgresAuditedLog(pool, Codec()), archive, Codec())
+    return await Verifier(log, ArchivedTree(PostgresTree(pool), archive), Codec(), keys=()).verify()
+
+
+@pytest.fixture
+async def log(pool: asyncpg.Pool) -> None:
+    """Some hundred events, with a checkpoint here and there whose origin is no log's."""
+    log = await begun(pool, 60)
+    await more(log, pool, 60)
+    await more(log, pool, 120)
+
+
+async def _root(pool: asyncpg.Pool, directory: Path) -> tuple[str, list[tuple[int, str]], int, int, int]:
+    report = await _verify(pool, directory)
+    problems = [(problem.position, problem.what) for problem in report.problems]
+    return report.root, problems, report.first, report.events, report.checkpoints
+
+
+@pytest.mark.usefixtures("log")
+async def test_the_verdict_is_the_same_and_begins_at_the_first_event(pool: asyncpg.Pool, tmp_path: Path) -> None:
+    """V11: the facts of the two drops are the only news."""
+    before = await _root(pool, tmp_path)
+    events = len(await stored_events(pool))
+    assert before[2:4] == (1, events)
+    await archive_and_drop(pool, tmp_path)
+    after = await _root(pool, tmp_path)
+    assert after[1:] == (before[1], 1, events + 2, before[4])
+
+
+@pytest.mark.usefixtures("log")
+async def test_what_is_changed_in_the_archive_is_found(pool: asyncpg.Pool, tmp_path: Path) -> None:
+    await archive_and_drop(pool, tmp_path)
+    directory = tmp_path / "000000000000101-000000000000200"
+    directory.chmod(0o700)
+    chunk = directory / "events-000000000000117.ndjson.gz"
+    chunk.chmod(0o600)
+    content = chunk.read_bytes()
+    chunk.write_bytes(content[:60] + bytes([content[60] ^ 1]) + content[61:])
+    with pytest.raises(ArchiveDamaged, match="events-000000000000117"):
+        await _verify(pool, tmp_path)
+
+
+@pytest.mark.usefixtures("log")
+async def test_without_the_archive_the_missing_range_is_named(pool: asyncpg.Pool, tmp_path: Path) -> None:
+    await archive_and_drop(pool, tmp_path / "there")
+    with pytest.raises(ArchiveMissing, match="positions 1 to 100"):
+        await _verify(pool, tmp_path / "nowhere")
+
+
+@pytest.mark.usefixtures("log")
+async def test_leaves_and_single_events_come_from_wherever_they_are(pool: asyncpg.Pool, tmp_path: Path) -> None:
+    before = await stored_events(pool)
+    leaves = [event.leaf_hash for event in before]
+    await archive_and_drop(pool, tmp_path)
+    archive = ArchiveReader(tmp_path, PostgresPartitions(pool, Codec()))
+    tree = ArchivedTree(PostgresTree(pool), archive)
+    for start, end in ((0, 10), (90, 110), (150, 230), (199, 201), (200, 230), (210, 220)):
+        assert list(await tree.leaves(start, end)) == leaves[start:end]
+    with pytest.raises(TreeUnusable):
+        await tree.leaves(250, 10_000)
+    log = ArchivedAudit(PostgresAuditedLog(pool, Codec()), archive, Codec())
+    for position in (1, 100, 101, 200, 201, len(before)):
+        assert await log.at(position) == before[position - 1]
+    assert await log.at(10_000) is None

@@ -1,0 +1,100 @@
+"""The tables of the projections: what an older schema leaves is kept, and only projectors may write them."""
+
+import asyncpg
+import pytest
+
+from events.codec import Codec
+from events.errors import OxbotError
+from events.postgres import PostgresEventLog
+from oxbot.adapters.database import Role, open_pool
+from oxbot.adapters.migrations import CREATE, all_migrations
+from oxbot.adapters.postgres_views import PostgresViews
+from oxbot.app.clock import SystemClock
+from oxbot.app.projection import ProjectionRunner
+from oxbot.app.rebuild import Rebuild
+from oxbot.app.replay import rebuild_views
+from oxbot.app.views import Target
+from oxbot.views.bot_views import BOTS
+from oxbot.views.projections import PROJECTIONS
+from tests.app.fakes import fleet_log, write
+from tests.core.scenario import BOT, deposited, running
+
+pytestmark = pytest.mark.anyio
+
+TABLES = """
+    select n.nspname, c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname in ('views', 'views_next') and c.relkind in ('r', 'i') order by 1, 2
+"""
+
+
+async def test_what_the_views_held_before_they_had_projections_is_still_served(empty_database: str) -> None:
+    pool = await open_pool(empty_database, size=2, application_name="tests")
+    try:
+        await pool.execute(CREATE)
+        for migration in all_migrations():
+            if migration.name == "0202_projections.sql":
+                await pool.execute("insert into views.trades values ('bot-1', '1', '{\"n\":1}')")
+                await pool.execute("insert into views.books values ('bot-1', 'remembered')")
+                await pool.execute('update views.checkpoint set "position" = 7')
+            await pool.execute(migration.sql)
+        views = PostgresViews(pool)
+
+        assert await views.row("trades", "bot-1", "1") == b'{"n":1}'
+        assert await views.books(Target("bots"), ["bot-1"]) == {"bot-1": b"remembered"}
+        checkpoint = await views.checkpoint(Target("bots"))
+    finally:
+        await pool.close()
+
+    assert checkpoint is not None
+    assert (checkpoint.version, checkpoint.position) == (1, 7)
+
+
+async def test_after_swaps_the_tables_have_the_same_names_as_before(pool: asyncpg.Pool) -> None:
+    log, views = PostgresEventLog(pool, Codec()), PostgresViews(pool)
+    await write(log, running())
+    before = await pool.fetch(TABLES)
+    for projection in PROJECTIONS * 2:
+        await Rebuild(projection, log=log, store=views, clock=SystemClock()).run(waits_for_skips=False)
+
+    assert await pool.fetch(TABLES) == before
+
+
+@pytest.mark.parametrize("role", ["oxbot_projector", "oxbot_operator"])
+async def test_a_projector_may_keep_and_rebuild_the_views(database: str, role: Role) -> None:
+    async with await open_pool(database, size=3, application_name="tests", role=role) as pool:
+        log, views = PostgresEventLog(pool, Codec()), PostgresViews(pool)
+        await fleet_log(log, frames=10)
+        await ProjectionRunner(log, views).catch_up()
+        await Rebuild(BOTS, log=log, store=views, clock=SystemClock()).run(waits_for_skips=False)
+        await views.open_rebuild("users", version=2, build=(await log.read_all(limit=1))[0].event_id)
+        assert await views.discard_rebuild("users")
+
+        assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * 7
+
+
+@pytest.mark.parametrize("role", ["oxbot_api", "oxbot_host", "oxbot_market", "oxbot_sealer"])
+async def test_everybody_else_may_only_read_them_also_after_a_swap(
+    database: str, pool: asyncpg.Pool, role: Role
+) -> None:
+    log, own = PostgresEventLog(pool, Codec()), PostgresViews(pool)
+    await write(log, [*running(), deposited("1")])
+    await Rebuild(BOTS, log=log, store=own, clock=SystemClock()).run(waits_for_skips=False)
+    checkpoint = await own.checkpoint(Target("bots"))
+    assert checkpoint is not None
+    async with await open_pool(database, size=2, application_name="tests", role=role) as reading:
+        views = PostgresViews(reading)
+        async with views.snapshot() as snapshot:
+            assert (snapshot.position, await snapshot.row("bots", BOT) is not None) == (4, True)
+        assert {standing.projection for standing in await views.standings()} == {"bots", "users", "system"}
+        with pytest.raises((asyncpg.InsufficientPrivilegeError, OxbotError)):
+            await views.commit(Target("bots"), [], {}, after=checkpoint, reached=checkpoint)
+        for statement in (
+            "delete from views.bots",
+            'update views.projections set "position" = 0',
+            "select views.drop_build('bots', array['bots'])",
+            "lock table views.bots in access exclusive mode",
+            "drop table views.bots",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with reading.acquire() as connection, connection.transaction():
+                    await connection.execute(statement)

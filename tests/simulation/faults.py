@@ -1,0 +1,174 @@
+"""What is done to the log's server, its sessions and its gateway, at random moments and by process id alone."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from random import Random
+from typing import NamedTuple, Protocol
+
+import asyncpg
+import psutil
+
+from oxbot.adapters import embedded_postgres
+
+SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE '%chaos%' ORDER BY pid"
+TERMINATE = "SELECT pg_terminate_backend($1)"
+HOLDER = """
+SELECT l.pid FROM pg_locks AS l
+WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 6039475301852 >> 32 AND l.objid = 6039475301852 & 4294967295
+"""
+HOLDER_TRIES = 200
+HOLD_SECONDS = (0.2, 0.5, 1.5, 6.0)
+"""The longest is longer than an append waits for the lock."""
+
+
+class Gateway(Protocol):
+    """A process through which some of the writers append."""
+
+    async def process_id(self) -> int:
+        """Its process, once it answers."""
+        ...
+
+
+class Server:
+    """A private Postgres, whose processes may be killed because this object started them."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self.dsn = ""
+
+    def start(self) -> None:
+        """Start it, first or again after it was killed."""
+        self.dsn = embedded_postgres.start(self._data)
+
+    def stop(self) -> None:
+        """Shut it down in order."""
+        embedded_postgres.stop(self._data)
+
+    def kill(self) -> None:
+        """Kill every process of it with SIGKILL, as the loss of the machine would."""
+        postmaster = self._postmaster()
+        processes = [postmaster, *postmaster.children(recursive=True)]
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes, timeout=10)
+
+    def owns(self, process_id: int) -> bool:
+        """Whether this is one of the server's sessions."""
+        try:
+            return psutil.Process(process_id).ppid() == self._postmaster().pid
+        except psutil.NoSuchProcess:
+            return False
+
+    def _postmaster(self) -> psutil.Process:
+        return psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+
+
+@asynccontextmanager
+async def stopped(process_id: int) -> AsyncIterator[None]:
+    """The process stands still inside the block."""
+    with suppress(ProcessLookupError):
+        os.kill(process_id, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(process_id, signal.SIGCONT)
+
+
+class Pace(NamedTuple):
+    """How often a fault comes, and what it does; the moments between two vary by half."""
+
+    seconds: float
+    strike: Callable[[], Awaitable[None]]
+
+
+class Adversary:
+    """Strikes one blow after another, and leaves everything running in the end."""
+
+    def __init__(self, server: Server, gateway: Gateway | None, *, counts: Counter[str], random: Random) -> None:
+        self._server = server
+        self._gateway = gateway
+        self._counts = counts
+        self._random = random
+
+    async def strike(self, seconds: float) -> None:
+        """Faults of every kind, each at its own pace, for so long."""
+        clock = asyncio.get_running_loop().time
+        paces = self._paces()
+        begins_at = clock()
+        due = {name: self._next(pace) for name, pace in paces.items()}
+        while due:
+            name = min(due, key=lambda each: due[each])
+            if due[name] > seconds:
+                return
+            await asyncio.sleep(max(0.0, begins_at + due[name] - clock()))
+            await paces[name].strike()
+            due[name] = max(due[name] + self._next(paces[name]), clock() - begins_at)
+
+    def _paces(self) -> Mapping[str, Pace]:
+        paces = {
+            "backend": Pace(0.4, self._terminate_backend),
+            "holder": Pace(9.0, self._stop_lock_holder),
+            "server": Pace(13.0, self._kill_server),
+        }
+        if self._gateway is not None:
+            paces["gateway"] = Pace(8.0, self._kill_gateway)
+            paces["zombie"] = Pace(17.0, self._stop_gateway)
+        return paces
+
+    def _next(self, pace: Pace) -> float:
+        return pace.seconds * self._random.uniform(0.5, 1.5)
+
+    async def _terminate_backend(self) -> None:
+        connection = await asyncpg.connect(self._server.dsn)
+        try:
+            sessions = [process_id for (process_id,) in await connection.fetch(SESSIONS)]
+            if sessions and await connection.fetchval(TERMINATE, self._random.choice(sessions)):
+                self._counts["backend kills"] += 1
+        finally:
+            await connection.close()
+
+    async def _stop_lock_holder(self) -> None:
+        """Stop a session while it holds the log's lock, now and then for longer than the others wait for it."""
+        connection = await asyncpg.connect(self._server.dsn)
+        try:
+            for _ in range(HOLDER_TRIES):
+                process_id = await connection.fetchval(HOLDER)
+                if process_id is None or not self._server.owns(process_id):
+                    continue
+                async with stopped(process_id):
+                    # Whoever stands still may hold more than the log's lock; then not even this question is answered.
+                    with suppress(TimeoutError):
+                        if await connection.fetchval(HOLDER, timeout=1) == process_id:
+                            self._counts["lock holders stopped"] += 1
+                            await asyncio.sleep(self._random.choice(HOLD_SECONDS))
+                            return
+        finally:
+            await connection.close()
+
+    async def _kill_server(self) -> None:
+        await asyncio.to_thread(self._server.kill)
+        self._counts["server kills"] += 1
+        await asyncio.sleep(self._random.choice([0.0, 0.5]))
+        await asyncio.to_thread(self._server.start)
+
+    async def _kill_gateway(self) -> None:
+        process_id = await self._gateway_process()
+        os.kill(process_id, signal.SIGKILL)
+        self._counts["gateway kills"] += 1
+
+    async def _stop_gateway(self) -> None:
+        """A gateway that stands still and comes back is one of two that send what the same writers want."""
+        process_id = await self._gateway_process()
+        async with stopped(process_id):
+            self._counts["gateways stopped"] += 1
+            await asyncio.sleep(self._random.choice([0.5, 3.0]))
+
+    async def _gateway_process(self) -> int:
+        assert self._gateway is not None
+        return await self._gateway.process_id()

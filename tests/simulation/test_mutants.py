@@ -1,0 +1,85 @@
+"""A log that lacks one of its safeguards fails the judgement, after a run without any fault but that."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from tests.simulation.fire import Fire, Outcome
+from tests.simulation.history import History
+from tests.simulation.ways import Ways
+
+pytestmark = pytest.mark.anyio
+
+WRITERS = ("direct",) * 12
+SECONDS = 2.5
+
+DEFINITION = """
+SELECT pg_get_functiondef(p.oid) FROM pg_proc AS p WHERE p.pronamespace = 'log'::regnamespace AND p.proname = 'append'
+"""
+LOCK = "PERFORM pg_advisory_xact_lock(6039475301852);"
+BASE = "SELECT e.position INTO base FROM log.events AS e ORDER BY e.position DESC LIMIT 1;"
+
+CHAINED = "coalesce(lag(c.leaf_hash) OVER (PARTITION BY c.command ORDER BY c.n), c.head)"
+
+
+async def burnt(database: str) -> Outcome:
+    """What a short run comes to, in which nothing is killed."""
+
+    async def wait(_: History) -> None:
+        await asyncio.sleep(SECONDS)
+
+    async with Ways(database) as ways:
+        await ways.add_direct("direct", connections=8)
+        return await Fire(database, ways, writers=WRITERS, seed=1).burn(wait)
+
+
+async def weaken(database: str, cuts: dict[str, str]) -> None:
+    """Put other text in the place of these pieces of ``log.append``, as only a superuser can."""
+    connection = await asyncpg.connect(database)
+    definition: str = await connection.fetchval(DEFINITION)
+    for piece, instead in cuts.items():
+        assert definition.count(piece) == 1, piece
+        definition = definition.replace(piece, instead)
+    await connection.execute("CREATE SEQUENCE log.naive INCREMENT 10")
+    await connection.execute("GRANT USAGE ON SEQUENCE log.naive TO oxbot_owner")
+    await connection.execute(definition)
+    await connection.close()
+
+
+@pytest.mark.usefixtures("without_warnings")
+async def test_the_log_as_it_is_passes(database: str) -> None:
+    outcome = await burnt(database)
+    assert outcome.violations == []
+    assert outcome.counts["acked"] > 100
+
+
+@pytest.mark.usefixtures("without_warnings")
+@pytest.mark.parametrize(
+    ("cuts", "kinds"),
+    [
+        pytest.param({LOCK: ""}, {"refusal"}, id="no lock: two appends take the same positions"),
+        pytest.param(
+            {LOCK: "", BASE: "base := nextval('log.naive');"},
+            {"missed"},
+            id="no lock and a sequence: readers find holes",
+        ),
+        pytest.param(
+            {"c.expected IN (-1, coalesce(s.version, 0))": "true"},
+            {"answer"},
+            id="no comparison of versions: appends come onto what they did not expect",
+        ),
+        pytest.param(
+            {"WHEN k.same THEN 'duplicate'": ""}, {"answer"}, id="no comparison of ids: a repeated append is refused"
+        ),
+        pytest.param(
+            {"WHEN s.ended_at IS NOT NULL THEN 'ended'": ""}, {"answer"}, id="no end: something follows the last event"
+        ),
+        pytest.param({CHAINED: "c.head"}, {"chain"}, id="no chain: a cycle's facts do not follow each other"),
+    ],
+)
+async def test_a_log_without_one_of_its_safeguards_fails(database: str, cuts: dict[str, str], kinds: set[str]) -> None:
+    """R1: the same judgement finds what is wrong with each of these."""
+    await weaken(database, cuts)
+    outcome = await burnt(database)
+    assert kinds & {violation.partition(":")[0] for violation in outcome.violations}, outcome.line()

@@ -1,0 +1,42 @@
+"""However many hosts there are, the processes of an installation never hold more connections than they may."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oxbot.config import InvalidSetting, load_settings
+from oxbot.wiring.connections import FIXED, GATEWAY, share_out
+
+NEEDED = sum(FIXED.values()) + GATEWAY
+NODES = st.lists(st.sampled_from([f"10.0.0.{number}" for number in range(1, 9)]), min_size=1, unique=True)
+
+
+@given(connections_max=st.integers(NEEDED, 200), nodes=NODES)
+def test_all_connections_together_stay_within_the_setting(connections_max: int, nodes: list[str]) -> None:
+    shared = share_out(connections_max, nodes)
+    assert shared.direct >= 0
+    held = sum(FIXED.values()) + shared.direct + GATEWAY * len(shared.gateways)
+    assert held <= connections_max
+    assert held >= connections_max - 1 or len(shared.gateways) == len(nodes)
+
+
+@given(connections_max=st.integers(NEEDED, 200), nodes=NODES)
+def test_there_is_a_gateway_for_hosts_without_a_connection(connections_max: int, nodes: list[str]) -> None:
+    gateways = share_out(connections_max, nodes).gateways
+    assert gateways
+    assert list(gateways) == nodes[: len(gateways)]
+
+
+def test_by_default_the_demo_has_a_connection_for_each_of_its_hosts() -> None:
+    assert share_out(load_settings({}).connections_max, ["127.0.0.1"]).direct == 5
+
+
+def test_too_few_connections_are_refused_before_anything_starts() -> None:
+    with pytest.raises(InvalidSetting, match=f"at least {NEEDED}"):
+        share_out(NEEDED - 1, ["127.0.0.1"])
+
+
+def test_the_setting_admits_every_number_that_is_enough() -> None:
+    assert load_settings({"OXBOT_CONNECTIONS_MAX": str(NEEDED)}).connections_max == NEEDED
+    with pytest.raises(InvalidSetting, match="OXBOT_CONNECTIONS_MAX"):
+        load_settings({"OXBOT_CONNECTIONS_MAX": str(NEEDED - 1)})
