@@ -1,16 +1,20 @@
-# oxbot: make demo shows it, make test proves it; nothing else has to be installed by hand.
+# oxbot: make demo shows it, make test proves it, make soak does so for ten minutes of crashes;
+# nothing else has to be installed by hand.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format benchmarks clean
+.PHONY: demo test soak check format benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/oxbot demo $(if $(DEMO_EXIT),--exit)
 
 test: check
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/installed
+	$(BIN)/python -m pytest tests/simulation/test_chaos.py --chaos-seconds 600
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,10 +1,11 @@
 """200 bots that append cycles of three facts from Ray actors, directly and through a gateway, beside bare inserts."""
 
 import asyncio
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -90,7 +91,10 @@ async def run() -> AsyncIterator[Result]:
             start_ray(Settings(home=Path(home)))
             try:
                 for case in CASES:
-                    for line in await _measure(case, Database(dsn=Secret(dsn), embedded=True), insert):
+                    # Standard output is for the results alone; Ray prints what it has to say there too.
+                    with redirect_stdout(sys.stderr):
+                        lines = await _measure(case, Database(dsn=Secret(dsn), embedded=True), insert)
+                    for line in lines:
                         yield line
             finally:
                 stop_ray()

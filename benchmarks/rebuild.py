@@ -48,6 +48,7 @@ from oxbot.app.follower import read_page
 from oxbot.app.rebuild import REBUILD_BATCH, Rebuild
 from oxbot.app.views import Target
 from oxbot.views.bot_views import BOTS
+from oxbot.wiring.projector import collect_garbage_seldom
 
 FLEET = 50
 EVENTS_EACH = 2000
@@ -59,6 +60,7 @@ SYMBOL = Symbol("BTC/USDT")
 
 async def run() -> AsyncIterator[Result]:
     """A fleet's log of a hundred thousand events, seven to a round trip, rebuilt beside the views that serve."""
+    collect_garbage_seldom()
     async with temporary_database() as dsn, await open_pool(dsn, size=3, application_name="rebuild") as pool:
         log, views = PostgresEventLog(pool, Codec()), PostgresViews(pool)
         await _fill(log)

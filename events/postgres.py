@@ -68,7 +68,7 @@ class PostgresEventLog(PostgresLogReader):
         if not batch:
             return []
         try:
-            rows = await self._calls.repeat(lambda: self._pool.fetch(APPEND, *_arguments(batch)))
+            rows = await self._calls.repeat(lambda: self._pool.fetch(APPEND, *append_arguments(batch)))
         except InvalidAppend as error:
             if len(batch) == 1:
                 return [error]
@@ -82,7 +82,7 @@ def _check_streams(streams: Sequence[StreamId]) -> None:
         raise InvalidAppend("a batch may name each stream once")
 
 
-def _arguments(batch: Sequence[EncodedCommand]) -> tuple[Sequence[object], ...]:
+def append_arguments(batch: Sequence[EncodedCommand]) -> tuple[Sequence[object], ...]:
     """The ten arrays of ``log.append``."""
     events = [event for command in batch for event in command.events]
     commands = [number for number, command in enumerate(batch, start=1) for _ in command.events]

@@ -8,7 +8,7 @@ from itertools import islice
 import asyncpg
 
 from events.bot import BotPaused
-from events.checkpoint import Checkpoint, SignerKey, sign_checkpoint
+from events.checkpoint import Checkpoint, SignerKey, origin_of, sign_checkpoint
 from events.encoded import StoredEvent
 from events.envelope import NewEvent
 from events.identifiers import StreamId, new_event_id
@@ -66,7 +66,7 @@ async def catch_up(log: EventLog, pool: asyncpg.Pool, leaves: Sequence[bytes]) -
     """Let every projection and the sealer have read all of a log with these leaves; the checkpoint's position."""
     tree = Frontier()
     tree.extend(leaves)
-    checkpoint = Checkpoint("tests/log", tree.size, tree.root())
+    checkpoint = Checkpoint(origin_of(await pool.fetchval("SELECT log_id FROM log.identity")), tree.size, tree.root())
     fact = CheckpointSigned(
         tree_size=tree.size,
         root=base64.b64encode(checkpoint.root).decode(),

@@ -91,8 +91,6 @@ class ArchivedTree:
             return await self._tree.leaves(start, end)
         except TreeUnusable:
             cold = await self._archive.read_all(after_position=start, up_to=end, limit=end - start)
-            if not cold:
-                raise
         archived = start + len(cold)
         hot = await self._tree.leaves(archived, end) if archived < end else []
         return [*(event.leaf_hash for event in cold), *hot]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -15,8 +16,8 @@ from events.errors import OxbotError
 from oxbot.adapters.database import open_pool
 from oxbot.adapters.migrations import all_migrations
 
-ROLES_NUMBER = 2
-ROLES_END = "\n$$;\n"
+BLOCK = re.compile(r"^DO \$\$$.*?^\$\$;$", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+ROLES_MARK = "pg_has_role("
 HEADER_BYTES = 1 << 16
 
 _IS_EMPTY = "SELECT to_regclass('oxbot_migrations') IS NULL AND to_regnamespace('log') IS NULL"
@@ -63,9 +64,12 @@ async def restore(dsn: str, file: Path) -> None:
 
 
 def roles_statement() -> str:
-    """Makes the roles that are missing; the migration that introduces them begins with it."""
-    [migration] = [migration for migration in all_migrations() if migration.number == ROLES_NUMBER]
-    return migration.sql[: migration.sql.index(ROLES_END) + len(ROLES_END)]
+    """Makes the roles, and the memberships between them, that the server lacks.
+
+    Migrations keep what belongs to the server, and not to the database, in blocks of its own that look before they act.
+    """
+    blocks = [block for migration in all_migrations() for block in BLOCK.findall(migration.sql)]
+    return "\n".join(block for block in blocks if ROLES_MARK in block)
 
 
 def _restore(dsn: str, file: Path) -> None:

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import asyncpg
-import msgspec
 
-from events.codec import Codec
+from events.codec import UNREADABLE, Codec
 from events.encoded import StoredEvent
 from events.entry import RawEvent
-from events.errors import BelowFloor, UnknownFact
+from events.errors import BelowFloor
 from events.system import SYSTEM_STREAM, CheckpointSigned
 from oxbot.adapters.database import connected
 from oxbot.app.audit_log import LogStanding, Page, StreamHead
@@ -106,7 +105,7 @@ class PostgresAuditedLog:
             rows = await connection.fetch(_CHECKPOINTS, SYSTEM_STREAM, CHECKPOINT, up_to)
         sizes = []
         for schema_version, payload in rows:
-            with suppress(UnknownFact, msgspec.MsgspecError):
+            with suppress(*UNREADABLE):
                 fact = self._codec.decode(CHECKPOINT, schema_version, payload)
                 if isinstance(fact, CheckpointSigned):
                     sizes.append(fact.tree_size)

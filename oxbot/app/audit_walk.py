@@ -121,7 +121,7 @@ class Walk:
         try:
             fact = self._codec.decode(CHECKPOINT, event.schema_version, event.payload)
             checkpoint = self._opened(fact)
-        except (*UNREADABLE, ValueError, CheckpointInvalid) as error:
+        except (*UNREADABLE, CheckpointInvalid) as error:
             self._report(event, f"the checkpoint in it is not to be trusted: {error}")
             return
         self.checkpoints += 1

@@ -26,7 +26,9 @@ class Skips:
     def __init__(self, log: LogReader) -> None:
         self._log = log
         self._version = 0
+        self._position = 0
         self._floor = 0
+        self._scanned = 0
         self._positions: dict[str, set[int]] = defaultdict(set)
         self._reading = asyncio.Lock()
 
@@ -54,14 +56,19 @@ class Skips:
                 limit = 1
             else:
                 if page:
-                    self._version = page[-1].version
+                    self._version, self._position = page[-1].version, page[-1].position
                 return page
 
     async def _read(self, limit: int) -> Sequence[RecordedEvent]:
-        if self._version == 0 and self._floor > 0:
-            # The stream began in what is archived now, so its first version here has to be looked for.
-            return await self._log.read_all(after_position=self._floor - 1, types=TYPES, limit=limit)
-        return await self._log.read_stream(SYSTEM_STREAM, after_version=self._version, limit=limit)
+        if self._floor <= self._position:
+            return await self._log.read_stream(SYSTEM_STREAM, after_version=self._version, limit=limit)
+        # What follows in the stream is archived, so the first version that is still here has to be looked for.
+        head = await self._log.head()
+        after = max(self._floor - 1, self._scanned)
+        page = await self._log.read_all(after_position=after, types=TYPES, limit=limit, up_to=head)
+        if not page:
+            self._scanned = head
+        return page
 
 
 async def skip_event(

@@ -20,6 +20,7 @@ from oxbot.cli.installation import Installation, open_installation
 from oxbot.config import load_settings
 from oxbot.logs import configure_logs
 from oxbot.views.projections import PROJECTIONS, AnyProjection
+from oxbot.wiring.projector import collect_garbage_seldom
 
 app = typer.Typer(no_args_is_help=True, help="See, rebuild and mend the projections.")
 
@@ -56,6 +57,7 @@ def rebuild(
                 f"the rebuild of {name} is dropped\n" if dropped else f"no rebuild of {name} is under way\n"
             )
             return
+        collect_garbage_seldom()
         await Rebuild(projection, log=stores.log, store=stores.views, clock=SystemClock()).run(waits_for_skips=False)
         serving = await stores.views.checkpoint(Target(name))
         position = serving.position if serving else 0

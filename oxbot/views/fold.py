@@ -115,7 +115,7 @@ class Fold(Generic[BooksT]):
         owner_of, project = self._projection.owner, self._projection.project
         for event in events:
             owner = owner_of(event.stream)
-            if owner is None or event.position in skipped or isinstance(event.fact, StreamEnded):
+            if owner is None or event.position in skipped or type(event.fact) is StreamEnded:
                 continue
             before = books.get(owner) or self._books.get(owner) or self._projection.books()
             try:

@@ -21,9 +21,9 @@ def _no_home_left() -> Iterator[None]:
     shutil.rmtree(HOME, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def local_ray() -> Iterator[None]:
-    """A Ray of this module's own, gone with all of its actors afterwards."""
+    """A Ray for the tests of this directory, gone with all of its actors after the last of them."""
     from actors.cluster import start_ray, stop_ray
 
     start_ray(Settings(home=HOME))

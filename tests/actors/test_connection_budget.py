@@ -6,8 +6,10 @@ from decimal import Decimal
 
 import asyncpg
 import pytest
+import ray
 
 from actors.fleet import Fleet
+from actors.options import NAMESPACE
 from events.identifiers import BotId, FleetName, Symbol
 from oxbot.app.bots import NewBot
 from oxbot.cli.demo import DemoMarket, DemoOptions, bot_commands, load_market
@@ -51,6 +53,7 @@ async def test_many_hosts_share_the_connections_that_there_are(database: str, po
             await asyncio.sleep(0.1)
         watching.cancel()
         tending.cancel()
+    _end_fleet()
     decisions = [await pool.fetchval(DECISIONS, f"bot-{FLEET}-{number}", "decision.made") for number in range(BOTS)]
     assert len(set(decisions)) == 1, "whichever way its host goes, a bot decides the same"
     assert decisions[0] > 0
@@ -64,6 +67,12 @@ async def test_many_hosts_share_the_connections_that_there_are(database: str, po
 
 def _most(seen: list[list[str]], beginning: str) -> int:
     return max(sum(name.startswith(beginning) for name in names) for names in seen)
+
+
+def _end_fleet() -> None:
+    for name in ray.util.list_named_actors():
+        if name.startswith(FLEET):
+            ray.kill(ray.get_actor(name, namespace=NAMESPACE))
 
 
 async def _watch(pool: asyncpg.Pool, seen: list[list[str]]) -> None:

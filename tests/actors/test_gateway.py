@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
@@ -184,11 +186,14 @@ async def test_a_burst_of_bots_is_answered_whole_over_two_connections(
     assert 1 <= most <= 2
 
 
-async def test_a_caller_with_more_calls_than_ray_takes_waits_its_turn(name: str, actor: Handle) -> None:
+async def test_a_caller_with_more_calls_than_ray_takes_waits_its_turn(
+    name: str, actor: Handle, pool: asyncpg.Pool
+) -> None:
     del actor
     remote = RemoteLog(RayGateway([name]))
     calls = 4 * options.GATEWAY_PENDING_CALLS_MAX
     assert await asyncio.gather(*(remote.head() for _ in range(calls))) == [0] * calls
+    assert await pool.fetchval(BACKENDS, f"oxbot {name}") == 2
 
 
 async def test_while_one_gateway_is_gone_another_answers(name: str, actor: Handle) -> None:
@@ -204,6 +209,12 @@ def test_a_host_asks_the_gateway_of_its_machine_first_and_then_the_others(machin
         assert sorted(names) == [f"main-gateway-{node}" for node in machines]
         if machine in machines:
             assert names[0] == f"main-gateway-{machine}"
+
+
+def test_a_host_behind_a_gateway_does_not_load_a_database_driver() -> None:
+    """What such a host imports, and nothing that only its test does; asyncpg alone is 16 MB of each process."""
+    script = "import sys, actors.bot_host, oxbot.wiring.host; sys.exit('asyncpg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
 
 
 def test_this_machine_is_one_of_those_alive() -> None:

@@ -19,7 +19,7 @@ from oxbot.app.candle_store import CandleStore
 from oxbot.config import Secret
 from oxbot.wiring.stores import Database
 from tests.actors.switched_gateway import SwitchedGateway
-from tests.contracts import test_candle_store, test_event_log
+from tests.contracts import test_candle_store, test_event_log, test_event_log_read, test_event_log_subscribe
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("local_ray")]
 
@@ -32,7 +32,9 @@ def asks(module: ModuleType, fixture: str) -> dict[str, object]:
     return {name: test for name, test in tests.items() if fixture in signature(test).parameters}
 
 
-globals().update(asks(test_event_log, "log") | asks(test_candle_store, "store"))
+for suite in (test_event_log, test_event_log_read, test_event_log_subscribe):
+    globals().update(asks(suite, "log"))
+globals().update(asks(test_candle_store, "store"))
 
 
 class ReadThroughGateway(PostgresCandleStore):

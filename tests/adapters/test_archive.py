@@ -282,7 +282,7 @@ async def test_the_manifest_carries_the_newest_checkpoint_of_its_range(pool: asy
     await more(log, pool, 100)
     [archived] = [archived async for archived in archiver(pool, tmp_path).create()]
     assert archived.checkpoint is not None
-    assert archived.checkpoint.splitlines()[:2] == ["tests/log", "81"]
+    assert archived.checkpoint.splitlines()[1] == "81"
     assert [found.range async for found in archiver(pool, tmp_path).verify()] == [FIRST]
 
 

@@ -5,9 +5,14 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat
 
+import msgspec
+
+from events.encoded import EncodedCommand, EncodedEvent
 from events.errors import StoreUnavailable
-from events.identifiers import BotId, EventId
-from events.log import EventLog
+from events.identifiers import BotId, EventId, StreamId, new_event_id
+from events.log import ANY_VERSION, Appended, EventLog
+from events.memory import MemoryEventLog
+from events.postgres import PostgresEventLog
 from oxbot.adapters.memory_views import MemoryViews
 from oxbot.adapters.postgres_views import PostgresViews
 from oxbot.app.follower import Follower
@@ -18,9 +23,11 @@ from oxbot.views.bot_views import BOTS as BOTS_PROJECTION
 from oxbot.views.fold import Poison, RowChange
 from oxbot.views.projections import AnyProjection
 from oxbot.views.rows import ViewName
+from tests.core.scenario import START
 
 BOTS = [BotId(f"bot-{number}") for number in (1, 2, 3)]
 SERVING = Target("bots")
+AnyLog = MemoryEventLog | PostgresEventLog
 Everything = tuple[int, dict[ViewName, list[StoredRow]], dict[str, bytes]]
 
 
@@ -47,6 +54,14 @@ async def plant(views: RebuildStore, *changes: RowChange, target: Target = SERVI
     checkpoint = await views.checkpoint(target)
     assert checkpoint is not None
     await views.commit(target, changes, {}, after=checkpoint, reached=checkpoint)
+
+
+async def put(log: AnyLog, stream: StreamId, event_type: str, payload: bytes) -> int:
+    """Append bytes that no codec of ours would write; the position."""
+    event = EncodedEvent(new_event_id(), event_type, 1, START, payload, msgspec.msgpack.encode({}))
+    [outcome] = await log.append_encoded([EncodedCommand(stream, ANY_VERSION, [event])])
+    assert isinstance(outcome, Appended)
+    return outcome.position
 
 
 def random_sizes(chances: random.Random) -> Iterator[int]:

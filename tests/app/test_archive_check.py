@@ -82,7 +82,7 @@ def _resealed(number: int, change: Callable[[StoredEvent], StoredEvent]) -> Chan
         (_at(7, lambda event: event._replace(leaf_hash=bytes(32))), "position 7: .* does not have its leaf hash"),
         (
             _resealed(5, lambda event: event._replace(payload=b"else")),
-            "position 7: the chain of stream bot-1 is broken",
+            "position 7: the chain of stream bot-1",
         ),
         (_resealed(5, lambda event: event._replace(prev_hash=bytes(32))), "position 5: the chain of stream bot-1"),
         (_resealed(1, lambda event: event._replace(prev_hash=b"!" * 32)), "position 1: the chain of stream bot-1"),

@@ -185,6 +185,29 @@ async def test_an_event_moved_to_another_stream_is_found(pool: asyncpg.Pool) -> 
     assert (await log.verify()).problems[0].position == 4
 
 
+async def test_a_stream_that_skips_a_version_is_found_however_well_it_is_chained(pool: asyncpg.Pool) -> None:
+    log = await sealed_log(pool)
+    await log.append("bot-1", 2)
+    await log.append("bot-2")
+    await log.attack("UPDATE log.events SET version = 3 WHERE position = 2")
+    await log.remake_hashes()
+
+    assert (await log.verify()).problems == (
+        (2, "bot.paused of stream bot-1: it is version 3 of its stream, after version 1"),
+    )
+
+
+async def test_a_stream_that_begins_late_is_found(pool: asyncpg.Pool) -> None:
+    log = await sealed_log(pool)
+    await log.append("bot-1")
+    await log.attack("UPDATE log.events SET version = 2 WHERE position = 1")
+    await log.remake_hashes()
+
+    assert (await log.verify()).problems == (
+        (1, "bot.paused of stream bot-1: it is version 2 of its stream, which begins with it"),
+    )
+
+
 async def test_a_forged_event_behind_the_last_one_is_found(pool: asyncpg.Pool) -> None:
     log = await lived_log(pool)
     await log.attack(

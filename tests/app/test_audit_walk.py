@@ -81,7 +81,8 @@ async def test_any_single_change_is_a_problem_at_its_position(
     else:
         other = data.draw(st.binary(min_size=len(value), max_size=len(value)))
     assume(other != value)
-    events[place] = event._replace(**{field: other})
+    named = zip(RawEvent._fields, event, strict=True)
+    events[place] = RawEvent._make(other if name == field else value for name, value in named)
 
     assert walked(events, last=len(events), pages=pages).problems[0].position == place + 1
 

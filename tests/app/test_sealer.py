@@ -158,6 +158,26 @@ async def test_two_sealers_at_once_never_sign_two_roots_and_never_go_back(pool: 
     assert (await log.verify(anchors=[await log.newest()])).problems == ()
 
 
+async def test_overtaken_between_signing_and_recording_it_keeps_its_checkpoint_to_itself(pool: asyncpg.Pool) -> None:
+    log = await sealed_log(pool)
+    faster = log.sealer(memory=MemorySeal())
+    await log.append("bot-1")
+
+    class Slow(MemorySeal):
+        async def remember(self, note: str) -> None:
+            await super().remember(note)
+            if not await log.recorded():
+                await log.append("bot-1")
+                await faster.seal()
+
+    slower = log.sealer(memory=Slow())
+    await slower.seal()
+    assert [one.size for one in await log.recorded()] == [2]
+    await log.append("bot-1")
+    await slower.seal()
+    assert [one.size for one in await log.recorded()] == [2, 4]
+
+
 async def test_another_fact_in_the_system_stream_does_not_hinder_it(pool: asyncpg.Pool) -> None:
     log = await sealed_log(pool)
     sealer = log.sealer()

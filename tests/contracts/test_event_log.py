@@ -185,8 +185,8 @@ async def test_what_is_too_large_is_refused(log: EventLog) -> None:
         await log.append(STREAM, [large], expected=NO_STREAM)
     with pytest.raises(PayloadTooLarge, match="events in one append"):
         await log.append(STREAM, events(COMMAND_EVENTS_MAX + 1), expected=NO_STREAM)
+    chunks = [event(BotPaused(reason="x" * (EVENT_BYTES_MAX - 64))) for _ in range(17)]
     with pytest.raises(PayloadTooLarge, match="an append of"):
-        chunks = [event(BotPaused(reason="x" * (EVENT_BYTES_MAX - 64))) for _ in range(17)]
         await log.append(STREAM, chunks, expected=NO_STREAM)
     assert await log.head() == 0
 

@@ -1,48 +1,22 @@
 """Group commit: what is queued goes out together, each command gets its own answer, nobody waits for the cancelled."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
-from events.bot import BotPaused
 from events.codec import Codec
 from events.commit import GroupCommitLog
-from events.encoded import EncodedCommand
-from events.envelope import NewEvent
-from events.errors import InvalidAppend, LogUnavailable, WrongExpectedVersion
-from events.identifiers import StreamId, new_event_id
-from events.log import ANY_VERSION, NO_STREAM, Appended, Outcome
-from events.memory import MemoryEventLog
+from events.errors import InvalidAppend, LogClosed, LogUnavailable, WrongExpectedVersion
+from events.identifiers import StreamId
+from events.log import ANY_VERSION, NO_STREAM, Appended
 from events.postgres import PostgresEventLog
+from tests.events.appending import event
+from tests.events.gated import GatedLog, settle
 
 pytestmark = pytest.mark.anyio
-
-
-class GatedLog(MemoryEventLog):
-    """A batch log in memory whose appends wait at a gate, so that a test decides when a batch is through."""
-
-    def __init__(self) -> None:
-        super().__init__(Codec())
-        self.gate = asyncio.Event()
-        self.batches: list[list[StreamId]] = []
-        self.hints: list[int] = []
-        self.failure: Exception | None = None
-
-    async def append_encoded(self, commands: Sequence[EncodedCommand]) -> list[Outcome]:
-        """One outcome per command, once the gate is open."""
-        self.batches.append([command.stream for command in commands])
-        await self.gate.wait()
-        if self.failure is not None:
-            raise self.failure
-        return await super().append_encoded(commands)
-
-    async def hint(self, position: int) -> None:
-        """Remember the hint."""
-        self.hints.append(position)
 
 
 class Fleet:
@@ -58,17 +32,6 @@ class Fleet:
         task = self._tasks.create_task(append)
         await settle()
         return task
-
-
-def event() -> NewEvent:
-    """A new event with an id of its own."""
-    return NewEvent(event_id=new_event_id(), occurred_at=datetime.now(UTC), fact=BotPaused())
-
-
-async def settle() -> None:
-    """Let every task that can run do so."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -229,7 +192,7 @@ async def test_a_bug_in_the_log_ends_the_writer_and_answers_everyone() -> None:
         await running
     assert caught.group_contains(ZeroDivisionError)
     answers = await asyncio.gather(*appends, late, return_exceptions=True)
-    assert [type(answer) for answer in answers] == [LogUnavailable] * 3
+    assert [type(answer) for answer in answers] == [LogUnavailable, LogClosed, LogClosed]
 
 
 async def test_an_append_that_cannot_be_is_refused_before_it_is_queued() -> None:

@@ -239,6 +239,18 @@ def test_an_altered_consistency_proof_proves_nothing(size: int, data: st.DataObj
     assert not extends(old_root, old, old_root=new_root, old_size=size, proof=good)
 
 
+@pytest.mark.parametrize("claimed", [5, 7, 8, 9, 16])
+def test_a_proof_for_a_tree_is_none_for_one_of_a_wrong_size(claimed: int) -> None:
+    hashes = leaves(4)
+    root, path = root_of(hashes), proof(inclusion_path(0, 4), hashes)
+    assert includes(root, 4, index=0, leaf=hashes[0], proof=path)
+    assert not includes(root, claimed, index=0, leaf=hashes[0], proof=path)
+
+    old_root, path = root_of(hashes[:2]), proof(consistency_path(2, 4), hashes)
+    assert extends(root, 4, old_root=old_root, old_size=2, proof=path)
+    assert not extends(root, claimed, old_root=old_root, old_size=2, proof=path)
+
+
 def test_equal_trees_are_consistent_without_any_proof_and_only_so() -> None:
     root = root_of(leaves(5))
 

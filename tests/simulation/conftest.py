@@ -1,24 +1,41 @@
 """How long the log is under fire, and the Ray through which some of its writers reach it."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from random import SystemRandom
 
 import pytest
 import stamina
 
 from tests.actors.conftest import _no_home_left, local_ray
+from tests.simulation.faults import Server
 
 __all__ = ["_no_home_left", "local_ray"]
 
+DEFAULT_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--chaos-seconds", type=float, default=60.0, help="how long the log is under fire")
+    parser.addoption("--chaos-seconds", type=float, default=DEFAULT_SECONDS, help="how long the run is")
     parser.addoption("--chaos-seed", type=int, default=None, help="the seed of the faults, as a run has printed it")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "chaos_seconds" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(seconds_of(config) + PATIENCE_SECONDS))
+
+
+def seconds_of(config: pytest.Config) -> float:
+    """The option; its default where pytest met this file only while collecting, after it had read its arguments."""
+    return float(config.getoption("--chaos-seconds", DEFAULT_SECONDS))
 
 
 @pytest.fixture
 def chaos_seconds(request: pytest.FixtureRequest) -> float:
-    return float(request.config.getoption("--chaos-seconds", 60.0))
+    return seconds_of(request.config)
 
 
 @pytest.fixture
@@ -34,3 +51,15 @@ def without_warnings() -> Iterator[None]:
     stamina.instrumentation.set_on_retry_hooks(())
     yield
     stamina.instrumentation.set_on_retry_hooks(hooks)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A Postgres that nobody else uses."""
+    with tempfile.TemporaryDirectory(prefix="oxbot-chaos-", ignore_cleanup_errors=True) as directory:
+        own = Server(Path(directory) / "postgres")
+        own.start()
+        try:
+            yield own
+        finally:
+            own.stop()

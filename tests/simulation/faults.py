@@ -21,7 +21,10 @@ HOLDER = """
 SELECT l.pid FROM pg_locks AS l
 WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 6039475301852 >> 32 AND l.objid = 6039475301852 & 4294967295
 """
-HOLDER_TRIES = 200
+AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError)
+"""What whoever strikes gets to feel of a server that has just been killed."""
+
+HUNT_SECONDS = 1.0
 HOLD_SECONDS = (0.2, 0.5, 1.5, 6.0)
 """The longest is longer than an append waits for the lock."""
 
@@ -97,9 +100,13 @@ class Adversary:
         self._random = random
 
     async def strike(self, seconds: float) -> None:
-        """Faults of every kind, each at its own pace, for so long."""
+        """Faults of every kind, each at its own pace, for so long: sessions end while everything else fails too."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._strike({"backend": Pace(0.4, self._terminate_backend)}, seconds))
+            tasks.create_task(self._strike(self._paces(), seconds))
+
+    async def _strike(self, paces: Mapping[str, Pace], seconds: float) -> None:
         clock = asyncio.get_running_loop().time
-        paces = self._paces()
         begins_at = clock()
         due = {name: self._next(pace) for name, pace in paces.items()}
         while due:
@@ -112,7 +119,6 @@ class Adversary:
 
     def _paces(self) -> Mapping[str, Pace]:
         paces = {
-            "backend": Pace(0.4, self._terminate_backend),
             "holder": Pace(9.0, self._stop_lock_holder),
             "server": Pace(13.0, self._kill_server),
         }
@@ -125,19 +131,22 @@ class Adversary:
         return pace.seconds * self._random.uniform(0.5, 1.5)
 
     async def _terminate_backend(self) -> None:
-        connection = await asyncpg.connect(self._server.dsn)
-        try:
-            sessions = [process_id for (process_id,) in await connection.fetch(SESSIONS)]
-            if sessions and await connection.fetchval(TERMINATE, self._random.choice(sessions)):
-                self._counts["backend kills"] += 1
-        finally:
-            await connection.close()
+        with suppress(*AWAY):
+            connection = await asyncpg.connect(self._server.dsn, timeout=1)
+            try:
+                sessions = [process_id for (process_id,) in await connection.fetch(SESSIONS, timeout=1)]
+                if sessions and await connection.fetchval(TERMINATE, self._random.choice(sessions), timeout=1):
+                    self._counts["backend kills"] += 1
+            finally:
+                connection.terminate()
 
     async def _stop_lock_holder(self) -> None:
         """Stop a session while it holds the log's lock, now and then for longer than the others wait for it."""
         connection = await asyncpg.connect(self._server.dsn)
         try:
-            for _ in range(HOLDER_TRIES):
+            clock = asyncio.get_running_loop().time
+            gives_up_at = clock() + HUNT_SECONDS
+            while clock() < gives_up_at:
                 process_id = await connection.fetchval(HOLDER)
                 if process_id is None or not self._server.owns(process_id):
                     continue

@@ -6,8 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import NamedTuple
 
+import asyncpg
+
 from events.bot import BotStopped
 from events.log import ANY_VERSION
+from oxbot.adapters.migrations import migrate
 from tests.simulation.checker import read_stored, violations
 from tests.simulation.facts import new_event
 from tests.simulation.history import History
@@ -52,11 +55,14 @@ class Outcome(NamedTuple):
 class Fire:
     """A run over the ways to one log; ``writers`` names the way of each."""
 
-    def __init__(self, dsn: str, ways: Ways, *, writers: Sequence[str], seed: int) -> None:
+    def __init__(
+        self, dsn: str, ways: Ways, *, writers: Sequence[str], seed: int, quiet_seconds: float = QUIET_SECONDS
+    ) -> None:
         self._dsn = dsn
         self._ways = ways
         self._writers = writers
         self._seed = seed
+        self._quiet_seconds = quiet_seconds
         self._history = History()
 
     async def burn(self, strike: Strike) -> Outcome:
@@ -102,7 +108,7 @@ class Fire:
         await last.append(Command(LAST_STREAM, ANY_VERSION, [new_event(BotStopped())]))
 
     async def _settle(self, otherwise: str, tasks: Sequence[asyncio.Task[None]]) -> None:
-        _, pending = await asyncio.wait(tasks, timeout=QUIET_SECONDS)
+        _, pending = await asyncio.wait(tasks, timeout=self._quiet_seconds)
         if pending:
             self._history.report(otherwise.format(len(pending)))
         for task in pending:
@@ -114,3 +120,11 @@ class Fire:
     def _random(self, name: str) -> Random:
         """The same for the same seed, whatever the others do."""
         return Random(f"{self._seed} {name}")  # noqa: S311 - the seed is to be repeated
+
+
+async def make_log(dsn: str) -> None:
+    """An empty log in an empty database."""
+    connection = await asyncpg.connect(dsn)
+    await migrate(connection)
+    await connection.execute(SHRINK)
+    await connection.close()

@@ -1,12 +1,8 @@
 """The log under fire: whatever is killed, nothing is missed, doubled, out of order, or answered and then gone."""
 
 import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 
-import asyncpg
 import pytest
 import stamina
 
@@ -14,17 +10,19 @@ from actors import options
 from actors.calls import ActorUnavailable, answer, spawn
 from actors.gateway import GatewayActor, RayGateway
 from actors.remote_log import RemoteLog
-from oxbot.adapters.migrations import migrate
 from oxbot.config import Secret
 from oxbot.wiring.stores import Database
 from tests.simulation.faults import Adversary, Server
-from tests.simulation.fire import SHRINK, Fire
+from tests.simulation.fire import Fire, make_log
 from tests.simulation.history import History
 from tests.simulation.ways import DEADLINE_SECONDS, Ways
 
 pytestmark = pytest.mark.anyio
 
 GATEWAY = "chaos-gateway"
+SETTLING_SECONDS = 8.0
+"""About what a run takes besides: to start the gateway, to come to rest, and to be judged."""
+
 WRITERS = ("direct",) * 9 + ("grouped",) * 7 + ("gateway-1",) * 4 + ("gateway-2",) * 4
 
 
@@ -42,36 +40,18 @@ class GatewayProcess:
         return process_id
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A Postgres that nobody else uses."""
-    with tempfile.TemporaryDirectory(prefix="oxbot-chaos-", ignore_cleanup_errors=True) as directory:
-        own = Server(Path(directory) / "postgres")
-        own.start()
-        try:
-            yield own
-        finally:
-            own.stop()
-
-
-async def prepare(dsn: str) -> None:
-    """A log whose partitions are so small that a run fills some."""
-    connection = await asyncpg.connect(dsn)
-    await migrate(connection)
-    await connection.execute(SHRINK)
-    await connection.close()
-
-
 @pytest.mark.usefixtures("local_ray", "without_warnings")
-async def test_the_log_keeps_every_promise_under_fire(server: Server, chaos_seconds: float, chaos_seed: int) -> None:
+async def test_the_log_keeps_every_promise_under_fire(
+    server: Server, chaos_seconds: float, chaos_seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A5, A6, A10, A11, A20, R1, R14: by every way of appending at once, while whatever can be killed is killed."""
-    await prepare(server.dsn)
+    await make_log(server.dsn)
     gateway = GatewayProcess(server.dsn)
     await gateway.process_id()
 
     async def strike(history: History) -> None:
         adversary = Adversary(server, gateway, counts=history.counts, random=Random(chaos_seed))  # noqa: S311
-        await adversary.strike(chaos_seconds)
+        await adversary.strike(chaos_seconds - SETTLING_SECONDS)
 
     async with Ways(server.dsn) as ways:
         await ways.add_direct("direct", connections=4)
@@ -79,7 +59,8 @@ async def test_the_log_keeps_every_promise_under_fire(server: Server, chaos_seco
         for name in ("gateway-1", "gateway-2"):
             await ways.add_over(name, RemoteLog(RayGateway([GATEWAY]), deadline_seconds=DEADLINE_SECONDS))
         outcome = await Fire(server.dsn, ways, writers=WRITERS, seed=chaos_seed).burn(strike)
-    sys.stdout.write(f"\nseed {chaos_seed}, {chaos_seconds:g} s: {outcome.line()}\n")
+    with capsys.disabled():
+        sys.stdout.write(f"\nseed {chaos_seed}, {chaos_seconds:g} s: {outcome.line()}\n")
     assert outcome.violations[:20] == [], f"seed {chaos_seed}"
     for fault in ("backend kills", "server kills", "gateway kills", "lock holders stopped"):
         assert outcome.counts[fault] > 0, f"seed {chaos_seed}: no {fault}, so nothing was shown"

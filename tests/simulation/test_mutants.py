@@ -5,14 +5,15 @@ import asyncio
 import asyncpg
 import pytest
 
-from tests.simulation.fire import Fire, Outcome
+from tests.simulation.faults import Server
+from tests.simulation.fire import Fire, Outcome, Strike, make_log
 from tests.simulation.history import History
 from tests.simulation.ways import Ways
 
 pytestmark = pytest.mark.anyio
 
 WRITERS = ("direct",) * 12
-SECONDS = 2.5
+SECONDS = 1.5
 
 DEFINITION = """
 SELECT pg_get_functiondef(p.oid) FROM pg_proc AS p WHERE p.pronamespace = 'log'::regnamespace AND p.proname = 'append'
@@ -29,9 +30,14 @@ async def burnt(database: str) -> Outcome:
     async def wait(_: History) -> None:
         await asyncio.sleep(SECONDS)
 
+    return await burnt_by(database, wait)
+
+
+async def burnt_by(database: str, strike: Strike) -> Outcome:
+    """What a run comes to in which this is done."""
     async with Ways(database) as ways:
         await ways.add_direct("direct", connections=8)
-        return await Fire(database, ways, writers=WRITERS, seed=1).burn(wait)
+        return await Fire(database, ways, writers=WRITERS, seed=1, quiet_seconds=10).burn(strike)
 
 
 async def weaken(database: str, cuts: dict[str, str]) -> None:
@@ -83,3 +89,23 @@ async def test_a_log_without_one_of_its_safeguards_fails(database: str, cuts: di
     await weaken(database, cuts)
     outcome = await burnt(database)
     assert kinds & {violation.partition(":")[0] for violation in outcome.violations}, outcome.line()
+
+
+@pytest.mark.usefixtures("without_warnings")
+@pytest.mark.parametrize("durable", [True, False])
+async def test_what_is_answered_before_it_is_durable_is_lost_with_the_server(server: Server, *, durable: bool) -> None:
+    """A11: a log that does not wait for the disk fails the judgement, where the log as it is passes."""
+    await make_log(server.dsn)
+    if not durable:
+        await weaken(server.dsn, {LOCK: f"{LOCK} PERFORM set_config('synchronous_commit', 'off', true);"})
+
+    async def kill_twice(_: History) -> None:
+        for _number in range(2):
+            await asyncio.sleep(SECONDS)
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+
+    outcome = await burnt_by(server.dsn, kill_twice)
+    lost = [violation for violation in outcome.violations if violation.startswith("lost ack")]
+    assert bool(lost) is not durable, outcome.line()
+    assert durable is not bool(outcome.violations), outcome.violations[:20]
