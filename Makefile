@@ -28,7 +28,7 @@ format: $(VENV)/installed
 
 benchmarks: $(VENV)/installed
 	$(BIN)/python -m benchmarks append
-	$(BIN)/python -m benchmarks replay
+	$(BIN)/python -m benchmarks read
 	$(BIN)/python -m benchmarks demo
 
 $(VENV)/installed: requirements.lock pyproject.toml

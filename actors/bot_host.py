@@ -16,7 +16,7 @@ from oxbot.logs import configure_logs
 from oxbot.wiring.host import open_host, open_remote_host
 
 if TYPE_CHECKING:
-    # The only reason to load asyncpg is a connection, and not every host has one.
+    # The only reason to load asyncpg is a connection, and not every host has one; nothing here loads it.
     from oxbot.wiring.stores import Database
 
 

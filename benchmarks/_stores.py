@@ -104,17 +104,30 @@ class BareQueue:
                 stored.set_result(None)
 
 
+def postgres_settings(dsn: str) -> dict[str, str]:
+    """The package's settings for this connection string, with its own defaults for all the rest."""
+    parts = urlsplit(dsn)
+    return {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_DBNAME": parts.path.lstrip("/"),
+        "POSTGRES_HOST": parse_qs(parts.query).get("host", [parts.hostname or ""])[0],
+        "POSTGRES_PORT": str(parts.port or 5432),
+        "POSTGRES_USER": parts.username or "",
+        "POSTGRES_PASSWORD": parts.password or "",
+    }
+
+
 class EventSourcing:
     """The eventsourcing package's Postgres recorder as it comes: it locks its table, so that readers miss nothing."""
 
     def __init__(self, dsn: str, content: Content, *, connections: int) -> None:
-        parts = urlsplit(dsn)
+        settings = postgres_settings(dsn)
         self._datastore = PostgresDatastore(
-            parts.path.lstrip("/"),
-            parse_qs(parts.query).get("host", [parts.hostname or ""])[0],
-            parts.port or 5432,
-            parts.username or "",
-            parts.password or "",
+            settings["POSTGRES_DBNAME"],
+            settings["POSTGRES_HOST"],
+            settings["POSTGRES_PORT"],
+            settings["POSTGRES_USER"],
+            settings["POSTGRES_PASSWORD"],
             pool_size=connections,
         )
         self._recorder = PostgresApplicationRecorder(self._datastore, events_table_name="reference_events")

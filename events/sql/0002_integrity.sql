@@ -71,9 +71,10 @@ CREATE TABLE log.event_ids (
     position bigint NOT NULL
 ) WITH (autovacuum_vacuum_insert_scale_factor = 0.05);
 
--- How many positions a partition holds. Fifty million rows of about 0.7 kB are 35 GB: indexes that stay shallow, and a
--- piece that can be archived in one evening. Not to be changed in a log that holds events.
-CREATE FUNCTION log.partition_size() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 50000000::bigint';
+-- How many positions a partition holds: 3 * 2^24. Fifty million rows of about 0.7 kB are 35 GB: indexes that stay
+-- shallow, and a piece that can be archived in one evening; a multiple of 2^24, so that a partition ends where subtrees of
+-- the Merkle tree do. Not to be changed in a log that holds events.
+CREATE FUNCTION log.partition_size() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 50331648::bigint';
 
 -- The partitions that exist, hot ones only.
 CREATE TABLE log.partitions (

@@ -12,7 +12,7 @@ from events.identifiers import BotId, Symbol, bot_stream
 from events.log import EventLog
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.clock import Clock
-from oxbot.app.handle import Folded, fold_stream, handle
+from oxbot.app.handle import FoldCache, Folded, fold_stream, handle
 from oxbot.core.bot import BotDecider, ClaimBot, Lived, NoticeStatus, ObserveFrame
 from oxbot.core.candles import Frame, Series, timeframe_duration
 from oxbot.core.market_view import MarketView
@@ -40,6 +40,7 @@ class BotRunner:
         candles: CandleStore,
         clock: Clock,
         holder: str,
+        cache: FoldCache[BotState] | None = None,
     ) -> None:
         self._stream = bot_stream(bot_id)
         self._log = log
@@ -47,6 +48,7 @@ class BotRunner:
         self._candles = candles
         self._clock = clock
         self._holder = holder
+        self._cache = cache
         self._folded: Folded[BotState] = Folded(decider.initial, 0)
         self._epoch = 0
         self._view: MarketView
@@ -63,6 +65,7 @@ class BotRunner:
             self._stream,
             ClaimBot(self._holder),
             at=self._clock.now(),
+            cache=self._cache,
             metadata=self._metadata,
         )
         self._folded = claimed
@@ -110,7 +113,8 @@ class BotRunner:
                 self._stream,
                 NoticeStatus(self._epoch, self._lived()),
                 at=self._cursor + self._candle,
-                known=await fold_stream(self._log, self._decider, self._stream, self._folded),
+                known=await fold_stream(self._log, self._decider, self._stream, self._folded, cache=self._cache),
+                cache=self._cache,
                 metadata=self._metadata,
             )
             self._check_epoch()
@@ -127,6 +131,7 @@ class BotRunner:
             command,
             at=closed_at,
             known=self._folded,
+            cache=self._cache,
             metadata=self._metadata,
         )
         self._check_epoch()

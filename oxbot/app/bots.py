@@ -13,7 +13,7 @@ from events.errors import OxbotError
 from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
 from events.log import EventLog
 from events.values import FeeSchedule, Instrument, MarketReference, RiskLimits
-from oxbot.app.handle import Folded, fold_stream, handle
+from oxbot.app.handle import FoldCache, Folded, fold_stream, handle
 from oxbot.core.bot import BotDecider, CreateBot, PauseBot, StartBot, StopBot
 from oxbot.core.state import BotState
 
@@ -86,6 +86,7 @@ class BotCommands:
         fees: FeeSchedule,
         now: Callable[[], datetime],
         actor: str,
+        cache: FoldCache[BotState] | None = None,
     ) -> None:
         self._log = log
         self._decider = decider
@@ -94,6 +95,7 @@ class BotCommands:
         self._fees = fees
         self._now = now
         self._actor = actor
+        self._cache = cache
 
     async def create(self, request: NewBot, *, bot_id: BotId | None = None, by: str | None = None) -> CommandResult:
         """Create a bot. Raises ``UnknownSymbol``, ``UnknownStrategy``, ``InvalidParameter`` or ``InvalidCommand``."""
@@ -121,7 +123,7 @@ class BotCommands:
         return await self._manage(bot_id, StopBot(reason), by=by)
 
     async def _manage(self, bot_id: BotId, command: StatusCommand, *, by: str | None) -> CommandResult:
-        known = await fold_stream(self._log, self._decider, bot_stream(bot_id))
+        known = await fold_stream(self._log, self._decider, bot_stream(bot_id), cache=self._cache)
         if not known.state.exists:
             raise UnknownBot(f"there is no bot {bot_id}")
         timed = msgspec.structs.replace(command, effective_at=await self._effective_at(known.state))
@@ -148,6 +150,7 @@ class BotCommands:
             command,
             at=self._now(),
             known=known,
+            cache=self._cache,
             metadata=Metadata(actor=by or self._actor),
         )
 

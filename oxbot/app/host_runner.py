@@ -14,8 +14,10 @@ from oxbot.app.bot_runner import BotRunner, Superseded
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.clock import Clock
 from oxbot.app.feed import CandleFeed, FeedRequest, FeedUnavailable
+from oxbot.app.handle import FoldCache
 from oxbot.core.bot import BotDecider
 from oxbot.core.candles import Frame
+from oxbot.core.state import BotState
 
 IDLE_SECONDS = 1.0
 
@@ -60,6 +62,7 @@ class HostRunner:
         feed: CandleFeed,
         candles: CandleStore,
         clock: Clock,
+        cache: FoldCache[BotState] | None = None,
     ) -> None:
         self._name = name
         self._log = log
@@ -67,6 +70,7 @@ class HostRunner:
         self._feed = feed
         self._candles = candles
         self._clock = clock
+        self._cache = cache
         self._bots: dict[BotId, BotRunner] = {}
         self._ended: dict[BotId, BotEnd] = {}
         self._seen: datetime | None = None
@@ -118,6 +122,7 @@ class HostRunner:
             candles=self._candles,
             clock=self._clock,
             holder=self._name,
+            cache=self._cache,
         )
         await runner.claim()
         self._bots[bot_id] = runner

@@ -10,11 +10,14 @@ import msgspec
 from events.identifiers import FleetName, Symbol
 from events.values import FeeSchedule
 from oxbot.adapters.database import Role
+from oxbot.adapters.postgres_snapshots import PostgresSnapshots
 from oxbot.adapters.synthetic_market import SyntheticMarket
 from oxbot.app.bots import BotCommands
 from oxbot.app.clock import SystemClock
+from oxbot.app.snapshots import Snapshots
 from oxbot.config import Settings
 from oxbot.core.bot import BotDecider
+from oxbot.core.state import BotState
 from oxbot.core.strategies import built_in
 from oxbot.wiring.database import open_database
 from oxbot.wiring.market import LiveTerms
@@ -48,6 +51,7 @@ def main_commands(stores: Stores, settings: Settings, *, actor: str) -> BotComma
         fees=FEES,
         now=SystemClock().now,
         actor=actor,
+        cache=Snapshots(PostgresSnapshots(stores.pool), BotState),
     )
 
 

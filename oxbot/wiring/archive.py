@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from events.archived import ArchivedLog
 from events.codec import Codec
 from oxbot.adapters.archive_files import ArchiveFiles
 from oxbot.adapters.archive_reader import ArchiveReader
@@ -17,11 +16,6 @@ from oxbot.wiring.stores import Database, Stores, open_stores
 def archive(stores: Stores, directory: Path) -> ArchiveReader:
     """What has left the database, read from the directory; nothing is looked up before it is needed."""
     return ArchiveReader(directory, PostgresPartitions(stores.pool, Codec()))
-
-
-def whole_log(stores: Stores, directory: Path) -> ArchivedLog:
-    """The log from its first event on, wherever that is by now."""
-    return ArchivedLog(stores.log, archive(stores, directory), Codec())
 
 
 @asynccontextmanager

@@ -31,14 +31,16 @@ async def open_unmigrated(settings: Settings) -> AsyncIterator[Database]:
     The embedded one stops at the end, unless it was running before or others still use it.
     """
     if settings.database_url is not None:
-        yield Database(dsn=settings.database_url, role_password=settings.database_role_password)
+        yield Database(
+            dsn=settings.database_url, role_password=settings.database_role_password, archive=settings.archive
+        )
         return
     settings.home.mkdir(parents=True, exist_ok=True)
     directory = settings.home / "postgres"
     was_running = embedded_postgres.is_running(directory)
     dsn = await asyncio.to_thread(embedded_postgres.start, directory)
     try:
-        yield Database(dsn=Secret(dsn), embedded=True)
+        yield Database(dsn=Secret(dsn), embedded=True, archive=settings.archive)
     finally:
         if not was_running and await _is_unused(dsn):
             await asyncio.to_thread(embedded_postgres.stop, directory)

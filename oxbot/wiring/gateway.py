@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from events.postgres import PostgresEventLog
+from events.archived import DatabaseLog
 from oxbot.adapters.postgres_candles import PostgresCandleStore
 from oxbot.wiring.stores import Database, open_stores
 
@@ -16,8 +16,8 @@ TRY_SECONDS = 10.0
 class GatewayStores(msgspec.Struct, frozen=True, kw_only=True):
     """What a gateway serves."""
 
-    appends: PostgresEventLog
-    reads: PostgresEventLog
+    appends: DatabaseLog
+    reads: DatabaseLog
     candles: PostgresCandleStore
 
 

@@ -9,30 +9,35 @@ from events.commit import BatchLog, GroupCommitLog
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.clock import SystemClock
 from oxbot.app.feed import CandleFeed
+from oxbot.app.handle import FoldCache
 from oxbot.app.host_runner import HostRunner
+from oxbot.app.snapshots import Snapshots
 from oxbot.core.bot import BotDecider
+from oxbot.core.state import BotState
 from oxbot.core.strategies import built_in
 
 if TYPE_CHECKING:
-    # A host that goes through a gateway has no use for asyncpg, and its process does not load it.
+    # A host that goes through a gateway has no use for asyncpg, so nothing here loads it.
     from oxbot.wiring.stores import Database
 
 
 @asynccontextmanager
 async def open_host(name: str, database: "Database", feed: CandleFeed) -> AsyncIterator[HostRunner]:
     """The runner of a host with a connection of its own, ready to take bots."""
+    from oxbot.adapters.postgres_snapshots import PostgresSnapshots  # noqa: PLC0415 - see above
     from oxbot.wiring.stores import open_stores  # noqa: PLC0415 - see above
 
     async with (
         open_stores(database, "oxbot_host", name=name, connections=1) as stores,
-        open_remote_host(name, stores.log, stores.candles, feed) as runner,
+        Snapshots(PostgresSnapshots(stores.pool), BotState) as snapshots,
+        open_remote_host(name, stores.log, stores.candles, feed, cache=snapshots) as runner,
     ):
         yield runner
 
 
 @asynccontextmanager
 async def open_remote_host(
-    name: str, log: BatchLog, candles: CandleStore, feed: CandleFeed
+    name: str, log: BatchLog, candles: CandleStore, feed: CandleFeed, *, cache: FoldCache[BotState] | None = None
 ) -> AsyncIterator[HostRunner]:
     """The runner of a host that others give its log and its candles, ready to take bots."""
     async with GroupCommitLog(log, Codec()) as grouped:
@@ -43,4 +48,5 @@ async def open_remote_host(
             feed=feed,
             candles=candles,
             clock=SystemClock(),
+            cache=cache,
         )

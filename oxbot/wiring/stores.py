@@ -2,15 +2,19 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import asyncpg
 import msgspec
 
+from events.archived import ArchivedLog, DatabaseLog
 from events.codec import Codec
 from events.postgres import PostgresEventLog
+from oxbot.adapters.archive_reader import ArchiveReader
 from oxbot.adapters.database import Role, login_as, open_pool
 from oxbot.adapters.migrations import check_schema, migrate
 from oxbot.adapters.postgres_candles import PostgresCandleStore
+from oxbot.adapters.postgres_partitions import PostgresPartitions
 from oxbot.adapters.postgres_views import PostgresViews
 from oxbot.config import Secret
 
@@ -21,11 +25,13 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     dsn: the login that migrates, a member of every role.
     role_password: with it, or on the embedded server, each process logs in as its role, so that it cannot be anything
     else; without it, it logs in by ``dsn`` and steps down to its role.
+    archive: where the events are that the database has let go of; without it, what begins before them is refused.
     """
 
     dsn: Secret
     embedded: bool = False
     role_password: Secret | None = None
+    archive: Path | None = None
 
     async def open_pool(self, role: Role, *, name: str, size: int) -> asyncpg.Pool:
         """A pool of connections that act as the role. Raises ``DatabaseUnreachable``."""
@@ -41,7 +47,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     """The stores of one process, over one pool."""
 
     pool: asyncpg.Pool
-    log: PostgresEventLog
+    log: DatabaseLog
     candles: PostgresCandleStore
     views: PostgresViews
 
@@ -60,12 +66,18 @@ async def open_stores(
             await check_schema(connection)
         yield Stores(
             pool=pool,
-            log=PostgresEventLog(pool, Codec(), deadline_seconds=deadline_seconds),
+            log=_log(pool, database.archive, deadline_seconds=deadline_seconds),
             candles=PostgresCandleStore(pool),
             views=PostgresViews(pool),
         )
     finally:
         await pool.close()
+
+
+def _log(pool: asyncpg.Pool, archive: Path | None, *, deadline_seconds: float) -> DatabaseLog:
+    codec = Codec()
+    log = PostgresEventLog(pool, codec, deadline_seconds=deadline_seconds)
+    return log if archive is None else ArchivedLog(log, ArchiveReader(archive, PostgresPartitions(pool, codec)), codec)
 
 
 async def migrate_database(database: Database) -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 import asyncpg
@@ -15,22 +16,40 @@ from events.bot import BotFact
 from events.codec import Codec
 from events.envelope import RecordedEvent
 from events.errors import StoreUnavailable
-from events.identifiers import StreamId, new_event_id
+from events.identifiers import FleetName, StreamId, VenueName, new_event_id
 from events.log import EventLog
 from events.memory import MemoryEventLog
 from events.postgres import PostgresEventLog
+from events.values import Instrument
 from oxbot.adapters.memory_snapshots import MemorySnapshots
 from oxbot.adapters.postgres_snapshots import PostgresSnapshots
 from oxbot.app import snapshots as module
+from oxbot.app.bot_runner import BotRunner
+from oxbot.app.bots import BotCommands
 from oxbot.app.handle import Folded, fold_stream, handle
+from oxbot.app.host_runner import HostRunner
 from oxbot.app.snapshots import FoldCodeMissing, Snapshot, Snapshots, SnapshotStore, fold_fingerprint
 from oxbot.core.account import AccountState
 from oxbot.core.bot import BotCommand, DepositCapital
 from oxbot.core.candles import Frame
 from oxbot.core.state import BotState
-from tests.app.fakes import STREAM, HookedLog, facts_in, lived, market, write, written
+from tests.app.fakes import (
+    STREAM,
+    HookedLog,
+    ListedFeed,
+    SteppingClock,
+    at_work,
+    eventually,
+    facts_in,
+    history,
+    lived,
+    market,
+    stored,
+    write,
+    written,
+)
 from tests.core import market_strategies as markets
-from tests.core.scenario import DECIDER, START, Life, running
+from tests.core.scenario import BOT, DECIDER, FEES, START, Life, running
 
 pytestmark = pytest.mark.anyio
 
@@ -177,6 +196,74 @@ def test_folding_from_a_snapshot_at_any_version_is_folding_from_the_first_event(
         assert await fold(log, caching(store)) == whole
 
     asyncio.run(exercise())
+
+
+@pytest.mark.parametrize("deaths", [(), (30,), (7, 30, 31, 55)])
+async def test_incarnations_that_begin_from_snapshots_live_the_undisturbed_life(deaths: Sequence[int]) -> None:
+    frames = market(80)
+    log, candles, store = await written(running()), await stored(frames), MemorySnapshots()
+    for end in (*deaths, len(frames)):
+        cache = caching(store)
+        incarnation = BotRunner(
+            BOT, log=log, decider=DECIDER, candles=candles, clock=SteppingClock(), holder="host", cache=cache
+        )
+        await incarnation.claim()
+        assert not cache.ignored
+        await incarnation.observe(frames[:end])
+        await incarnation.refresh()
+        await cache.settle()
+
+    kept = await store.find(STREAM)
+    assert kept is not None
+    assert kept.version // EVERY == (await fold(log, None)).version // EVERY
+    assert await history(log) == await history(await lived(frames))
+
+
+async def test_a_host_hands_its_snapshots_to_its_bots_and_commands_fold_from_them() -> None:
+    frames, store = market(60), MemorySnapshots()
+    log = CountingLog(await written(running()))
+    feed = ListedFeed(frames)
+    host = HostRunner(
+        "host",
+        log=log,
+        decider=DECIDER,
+        feed=feed,
+        candles=await stored(frames),
+        clock=SteppingClock(),
+        cache=caching(store),
+    )
+    await host.place([BOT])
+    async with at_work(host.run()):
+        await eventually(lambda: host.status(1).bots[0].cursor == frames[-1].open_time)
+    kept = await store.find(STREAM)
+    assert kept is not None
+    assert kept.version > 2 * EVERY
+
+    log.events_read = 0
+    commands = BotCommands(
+        log,
+        DECIDER,
+        fleet=FleetName("main"),
+        market=Elsewhere(),
+        fees=FEES,
+        now=lambda: START,
+        actor="tests",
+        cache=caching(store),
+    )
+    await commands.pause(BOT)
+    assert log.events_read <= EVERY
+
+
+class Elsewhere:
+    """``MarketTerms`` of a market that the bot is not on."""
+
+    venue = VenueName("elsewhere")
+    timeframe = "5m"
+    instruments: Sequence[Instrument] = ()
+
+    async def next_open(self) -> datetime:
+        """Always the same."""
+        return START
 
 
 def damaged_state(snapshot: Snapshot) -> Snapshot:

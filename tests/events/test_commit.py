@@ -192,7 +192,7 @@ async def test_a_bug_in_the_log_ends_the_writer_and_answers_everyone() -> None:
         await running
     assert caught.group_contains(ZeroDivisionError)
     answers = await asyncio.gather(*appends, late, return_exceptions=True)
-    assert [type(answer) for answer in answers] == [LogUnavailable, LogClosed, LogClosed]
+    assert [type(answer) for answer in answers] == [LogUnavailable, LogUnavailable, LogClosed]
 
 
 async def test_an_append_that_cannot_be_is_refused_before_it_is_queued() -> None:

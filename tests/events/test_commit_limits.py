@@ -44,7 +44,9 @@ async def test_whoever_finds_no_room_in_time_is_turned_away() -> None:
 async def test_whoever_waits_too_long_behind_others_is_not_sent() -> None:
     log = GatedLog()
     async with GroupCommitLog(log, Codec(), wait_seconds=0.05) as grouped:
-        first, second = begin(grouped, "a", "b")
+        [first] = begin(grouped, "a")
+        await settle()
+        [second] = begin(grouped, "b")
         await asyncio.sleep(0.1)
         third, fourth = begin(grouped, "b", "c")
         log.gate.set()

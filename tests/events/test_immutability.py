@@ -170,7 +170,7 @@ async def test_every_partition_carries_the_trigger_and_no_grant(pool: asyncpg.Po
     await pool.execute(
         "CREATE OR REPLACE FUNCTION log.partition_size() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 10::bigint'"
     )
-    await pool.execute("SELECT log.add_partitions(50000045)")
+    await pool.execute("SELECT log.add_partitions(50331693)")
     partitions = await pool.fetch(
         "SELECT c.oid, c.relname, c.relacl, c.relowner::regrole::text AS owner FROM pg_inherits AS i"
         " JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = 'log.events'::regclass"

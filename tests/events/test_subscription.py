@@ -1,7 +1,8 @@
 """Following the log while it is unavailable, while its connections die, and after it is closed."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import asyncpg
 import pytest
@@ -22,12 +23,12 @@ pytestmark = pytest.mark.anyio
 
 
 class FalteringLog(MemoryEventLog):
-    """A log in memory that is unavailable so many times whenever it is asked for a page, a head or a wait."""
+    """A log in memory that is unavailable so many times before each page, head and wait that it answers."""
 
     def __init__(self, times: int) -> None:
         super().__init__(Codec())
         self._times = times
-        self._left = times
+        self._asked: Counter[str] = Counter()
         self.failures = 0
 
     async def read_all(
@@ -39,34 +40,36 @@ class FalteringLog(MemoryEventLog):
         up_to: int | None = None,
     ) -> Sequence[RecordedEvent]:
         """See ``LogReader.read_all``."""
-        self._falter()
+        self._falter("page")
         return await super().read_all(after_position=after_position, limit=limit, types=types, up_to=up_to)
 
     async def head(self) -> int:
         """See ``LogReader.head``."""
-        self._falter()
+        self._falter("head")
         return await super().head()
 
     async def wait_beyond(self, position: int, *, timeout_seconds: float) -> int:
         """See ``LogReader.wait_beyond``."""
-        self._falter()
+        self._falter("wait")
         return await super().wait_beyond(position, timeout_seconds=timeout_seconds)
 
-    def _falter(self) -> None:
-        if self._left == 0:
-            self._left = self._times
+    def _falter(self, call: str) -> None:
+        self._asked[call] += 1
+        if self._asked[call] % (self._times + 1) == 0:
             return
-        self._left -= 1
         self.failures += 1
         raise LogUnavailable("for a moment")
 
 
 @pytest.fixture(autouse=True)
-def _hasty() -> None:
-    """Nobody waits between two attempts."""
+def _hasty() -> Iterator[None]:
+    """Nobody waits between two attempts, nor tells of them."""
+    hooks = stamina.instrumentation.get_on_retry_hooks()
+    stamina.instrumentation.set_on_retry_hooks(())
     stamina.set_testing(testing=True, attempts=50)
     yield
     stamina.set_testing(testing=False)
+    stamina.instrumentation.set_on_retry_hooks(hooks)
 
 
 @pytest.mark.parametrize("types", [None, ["bot.paused"]])

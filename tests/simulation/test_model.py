@@ -17,7 +17,7 @@ from events.encoded import encode_command
 from events.envelope import Fact, NewEvent, RecordedEvent
 from events.errors import EventIdReused, StreamClosed, WrongExpectedVersion
 from events.identifiers import EventId, StreamId
-from events.log import Appended, Outcome
+from events.log import ANY_VERSION, Appended, Outcome
 from events.memory import MemoryEventLog
 from events.postgres import PostgresEventLog
 from events.system import StreamEnded
@@ -40,8 +40,8 @@ STREAMS = st.sampled_from(["one", "two", "three"])
 EXPECTED = st.sampled_from([-2, -1, -1, 0, 1, 2, 3, 4, 6])
 CONTENTS = st.sampled_from(["pause", "pause", "rest", "start"])
 EVENTS = st.lists(st.builds(Sent, st.integers(1, 60), CONTENTS), min_size=1, max_size=4, unique_by=lambda s: s.event_id)
-LIMITS = st.integers(1, 30)
-POSITIONS = st.integers(0, 40)
+LIMITS = st.integers(1, 8) | st.just(50)
+POSITIONS = st.integers(0, 25)
 
 
 class LogMachine(RuleBasedStateMachine):
@@ -73,18 +73,26 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(stream=STREAMS, sent=EVENTS)
     def end(self, stream: str, sent: list[Sent]) -> None:
-        self._append([(stream, -1, [*sent[:-1], sent[-1]._replace(content=END)])])
+        self._append([(stream, ANY_VERSION, [*sent[:-1], sent[-1]._replace(content=END)])])
 
     @precondition(lambda self: self._model.events)
-    @rule(begin=st.integers(0, 100), count=st.integers(1, 5), stream=st.none() | STREAMS, expected=EXPECTED)
-    def append_again(self, begin: int, count: int, stream: str | None, expected: int) -> None:
-        """Some of what is there already, in its order in its stream, to that stream or to another one."""
+    @rule(
+        begin=st.integers(0, 100),
+        step=st.sampled_from([1, 1, 2, -1]),
+        count=st.integers(1, 4),
+        stream=st.none() | STREAMS,
+        content=st.none() | CONTENTS,
+    )
+    def append_again(self, begin: int, step: int, count: int, stream: str | None, content: str | None) -> None:
+        """Some of what is there already, as it stands in its stream or otherwise, to that stream or to another one."""
         of = self._model.events[begin % len(self._model.events)].stream
         there = self._model.stream(of)
-        again = there[begin % len(there) :][:count]
+        again = there[begin % len(there) :: step][:count]
         if any(kept.content == END for kept in again[:-1]):
             return
-        self._append([(stream or of, expected, [Sent(kept.event_id, kept.content) for kept in again])])
+        sent = [Sent(kept.event_id, kept.content) for kept in again]
+        sent[0] = sent[0]._replace(content=content or sent[0].content)
+        self._append([(stream or of, ANY_VERSION, sent)])
 
     @rule(stream=STREAMS, after=st.integers(0, 12), limit=st.none() | LIMITS, up_to=st.none() | POSITIONS)
     def read_stream(self, stream: str, after: int, limit: int | None, up_to: int | None) -> None:
