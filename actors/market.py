@@ -1,6 +1,7 @@
 """The actor that runs a market, and the feed through which other actors follow it."""
 
 import os
+from typing import TYPE_CHECKING
 
 import msgspec
 import ray
@@ -10,7 +11,10 @@ from actors.resident import Resident
 from oxbot.app.feed import FeedReply, FeedRequest, FeedUnavailable
 from oxbot.app.market_runner import MarketProgress, MarketRunner
 from oxbot.logs import configure_logs
-from oxbot.wiring.stores import Database
+
+if TYPE_CHECKING:
+    # Hosts import this module for the feed, and not every host has a connection.
+    from oxbot.wiring.stores import Database
 
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(FeedRequest)
@@ -20,7 +24,7 @@ _replies = msgspec.msgpack.Decoder(FeedReply)
 class MarketActor:
     """A market for any number of followers."""
 
-    def __init__(self, plan: bytes, database: Database, log_level: str) -> None:
+    def __init__(self, plan: bytes, database: "Database", log_level: str) -> None:
         from oxbot.wiring.market import MarketPlan, open_market  # noqa: PLC0415 - hosts import this module for the feed
 
         configure_logs(log_level)

@@ -8,6 +8,7 @@ from events.envelope import Fact, Metadata, NewEvent
 from events.errors import WrongExpectedVersion
 from events.identifiers import EventId, StreamId, new_event_id
 from events.log import EventLog
+from events.system import StreamEnded
 
 StateT = TypeVar("StateT")
 CommandT = TypeVar("CommandT", contravariant=True)
@@ -69,7 +70,8 @@ async def fold_stream(
         return begun
     state = begun.state
     for event in events:
-        state = decider.evolve(state, event.fact)  # type: ignore[arg-type]  # a stream holds its decider's facts
+        if not isinstance(event.fact, StreamEnded):
+            state = decider.evolve(state, event.fact)  # type: ignore[arg-type]  # a stream holds its decider's facts
     folded = Folded(state, events[-1].version)
     if cache is not None:
         cache.folded(stream, folded, since=begun.version, last=events[-1].event_id)

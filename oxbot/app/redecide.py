@@ -20,6 +20,7 @@ from events.bot import (
 )
 from events.identifiers import BotId, bot_stream
 from events.log import EventLog
+from events.system import StreamEnded
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.stored_frames import StoredFrames
 from oxbot.core.bot import BotDecider, ObserveFrame
@@ -75,7 +76,7 @@ async def redecide(bot_id: BotId, *, log: EventLog, candles: CandleStore, decide
     names no candle and would have made the bot act on one that left no fact, it may have come just after that candle.
     """
     events = await log.read_stream(bot_stream(bot_id))
-    facts: list[BotFact] = [event.fact for event in events]  # type: ignore[misc]  # a bot's stream holds a bot's facts
+    facts: list[BotFact] = [event.fact for event in events if not isinstance(event.fact, StreamEnded)]  # type: ignore[misc]  # a bot's stream holds a bot's facts
     life = _Life(bot_id, decider)
     frames = _frames(candles, facts)
     for span in _spans(facts):

@@ -1,5 +1,6 @@
 """A local Ray for the tests of actors. Ray reads its environment once, so it is prepared before anything imports it."""
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,13 +13,8 @@ from oxbot.config import Settings
 
 HOME = Path(tempfile.mkdtemp(prefix="oxbot-ray-"))
 
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 prepare_embedded(HOME)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_home_left() -> Iterator[None]:
-    yield
-    shutil.rmtree(HOME, ignore_errors=True)
 
 
 @pytest.fixture(scope="package")

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from events.bot import BotFact, BotStarted, CapitalDeposited, CapitalWithdrawn, OrderDenied, OrderRequested
 from events.codec import Codec
 from events.envelope import Metadata, NewEvent
-from events.errors import LogUnavailable, WrongExpectedVersion
+from events.errors import LogUnavailable, StreamClosed, WrongExpectedVersion
+from events.identifiers import new_event_id
 from events.log import EventLog
 from events.memory import MemoryEventLog
 from events.postgres import PostgresEventLog
+from events.system import StreamEnded
 from oxbot.app.handle import ATTEMPTS_MAX, Folded, fold_stream, handle
 from oxbot.core.bot import (
     BotCommand,
@@ -230,3 +232,15 @@ async def test_of_two_creations_at_once_one_is_stored_whole(pool: asyncpg.Pool) 
     assert [type(fact).__name__ for fact in await facts_in(logs[0])] == ["BotCreated", "CapitalDeposited"]
     assert (await do(logs[0], StartBot())).version == 3
     assert (await facts_in(logs[0]))[2] == BotStarted()
+
+
+async def test_a_stream_that_has_ended_still_folds_and_takes_no_more_commands() -> None:
+    """A21: the state is that of the facts before the end."""
+    log = MemoryEventLog(Codec())
+    await write(log, running(instrument(BTC), parameters=SMALL))
+    before = await fold_stream(log, DECIDER, STREAM)
+    end = NewEvent(event_id=new_event_id(), occurred_at=START, fact=StreamEnded(reason="archived"))
+    await log.append(STREAM, [end], expected=before.version)
+    assert await fold_stream(log, DECIDER, STREAM) == Folded(before.state, before.version + 1)
+    with pytest.raises(StreamClosed):
+        await do(log, DepositCapital(Decimal(1)))

@@ -8,10 +8,10 @@ from random import SystemRandom
 import pytest
 import stamina
 
-from tests.actors.conftest import _no_home_left, local_ray
+from tests.actors.conftest import local_ray
 from tests.simulation.faults import Server
 
-__all__ = ["_no_home_left", "local_ray"]
+__all__ = ["local_ray"]
 
 DEFAULT_SECONDS = 60.0
 PATIENCE_SECONDS = 300.0
