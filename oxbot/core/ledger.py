@@ -73,6 +73,15 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
             positions=positions,
         )
 
+    def overdrawn(self, quote: str) -> str | None:
+        """What there is less than nothing of, and by how much; None while the books can be."""
+        if self.cash < 0:
+            return f"{-self.cash:f} {quote} more were spent than there were"
+        for position in self.positions.values():
+            if position.quantity < 0:
+                return f"{-position.quantity:f} {position.symbol} more were sold than were held"
+        return None
+
     def imbalance(self) -> Decimal:
         """Cash that came from nowhere (or went there): zero, or the books are wrong."""
         explained = self.deposits - self.withdrawals + self.realised

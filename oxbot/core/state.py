@@ -39,7 +39,7 @@ BotStatus = Literal["absent", "created", "running", "paused", "stopped", "halted
 
 
 class BrokenStream(OxbotError):
-    """A stream whose facts cannot be a bot's life: it does not begin with its creation, or names an unknown order."""
+    """A stream whose facts cannot be a bot's life: no creation first, an unknown order, or less than no money."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -150,7 +150,7 @@ def _evolve(state: BotState, fact: BotFact) -> BotState:
         case CapitalDeposited():
             return replace(state, ledger=state.ledger.deposit(fact.amount))
         case CapitalWithdrawn():
-            return replace(state, ledger=state.ledger.withdraw(fact.amount))
+            return replace(state, ledger=_sound(state, state.ledger.withdraw(fact.amount)))
         case DecisionMade():
             return replace(state, cursor=fact.at, decisions_made=state.decisions_made + 1)
         case OrderDenied():
@@ -192,5 +192,15 @@ def _with_progress(state: BotState, fact: OrderProgress) -> BotState:
     orders = state.orders | {fact.order_id: after}
     if after.status in CLOSED:
         del orders[fact.order_id]
-    ledger = state.ledger.book(order.symbol, order.side, fact) if isinstance(fact, OrderFilled) else state.ledger
+    ledger = state.ledger
+    if isinstance(fact, OrderFilled):
+        ledger = _sound(state, ledger.book(order.symbol, order.side, fact))
     return msgspec.structs.replace(state, cursor=fact.at, orders=orders, ledger=ledger)
+
+
+def _sound(state: BotState, ledger: Ledger) -> Ledger:
+    """The books, unless no series of true facts could have led to them."""
+    overdrawn = ledger.overdrawn(state.configuration.quote)
+    if overdrawn is not None:
+        raise BrokenStream(f"the books cannot be right: {overdrawn}")
+    return ledger

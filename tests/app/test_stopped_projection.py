@@ -58,6 +58,10 @@ POISONS = {
         "order.cancelled",
         msgspec.msgpack.encode({"type": "order.cancelled", "order_id": "o-9", "at": START, "reason": ""}),
     ),
+    "money that was never there (V14)": (
+        "capital.withdrawn",
+        msgspec.msgpack.encode({"type": "capital.withdrawn", "amount": "1e12"}),
+    ),
 }
 
 
@@ -102,6 +106,7 @@ async def test_it_stops_that_projection_there_and_says_why_while_the_others_go_o
     assert stopped is not None
     assert (stopped.position, stopped.event_type) == (position, event_type)
     assert len(stopped.error) > 5
+    assert ("USDT more were spent than there were" in stopped.error) == (event_type == "capital.withdrawn")
     assert found["bots"].lag_events == 2
 
 

@@ -378,3 +378,19 @@ def test_a_stopped_bot_that_holds_or_waits_is_not_idle() -> None:
     held = [*running(), *bought(BTC, 1, quantity="1", price="1"), stopped(1)]
     assert not given(held).state.idle_at(moment(5))
     assert not given([*running(), waiting(1, BTC, "10"), stopped(1)]).state.idle_at(moment(5))
+
+
+def test_a_withdrawal_of_more_than_there_is_cannot_be_folded() -> None:
+    """V14: the error names the currency and how much is missing."""
+    state = fold(running())
+    assert evolve(state, CapitalWithdrawn(amount=Decimal(10000))).ledger.cash == 0
+    with pytest.raises(BrokenStream, match="1 USDT more were spent than there were"):
+        evolve(state, CapitalWithdrawn(amount=Decimal(10001)))
+
+
+def test_a_sale_of_more_than_is_held_cannot_be_folded() -> None:
+    """V14: the error names the symbol and how much is missing."""
+    sale = msgspec.structs.replace(bought(BTC, 2, quantity="3", price="10")[0], side="sell", reason="exit_signal")
+    state = fold([*running(), *bought(BTC, 1, quantity="2", price="10"), sale])
+    with pytest.raises(BrokenStream, match="1 BTC/USDT more were sold than were held"):
+        evolve(state, filled(2, at=1, quantity="3", price="10", fee="0"))
