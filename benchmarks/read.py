@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import cast
 from uuid import UUID, uuid4
 
 import asyncpg
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
 from eventsourcing.domain import event as domain_event
+from eventsourcing.persistence import ApplicationRecorder
+from msgspec.structs import astuple
 
 from benchmarks import Result, Round, result, temporary_database, throughput
 from benchmarks._stores import Content, EventSourcing, postgres_settings
@@ -23,16 +24,21 @@ from events.postgres import PostgresEventLog
 from events.values import Bracket
 from oxbot.adapters.database import open_pool
 
-EVENTS = 50_000
-STREAMS = 50
+BOTS = 50
+CANDLES = 340
+EVENTS = BOTS * CANDLES * 3
 PAGE = 1000
 STREAM_EVENTS = 10_000
+CANDLE = timedelta(minutes=5)
+BEGINS_AT = datetime(2024, 1, 1, tzinfo=UTC)
 ROUNDS = 7
 SAVED_TOGETHER = 100
 LONG_STREAM = StreamId("bot-long")
 OURS = "ours"
 BARE = "asyncpg keyset read of the same rows, not decoded"
 NOTIFICATIONS = "eventsourcing select_notifications, not decoded"
+MAPPED = "eventsourcing select_notifications, mapped to its domain events"
+METADATA = Metadata(actor="bot-7")
 REPOSITORY = "eventsourcing repository"
 
 BARE_PAGE = """
@@ -54,9 +60,19 @@ class Fills(Aggregate):
         self.count = 0
 
     @domain_event("Filled")
-    def fill(self, order_id: str, quantity: Decimal, price: Decimal, fee: Decimal, at: datetime) -> None:
+    def fill(  # noqa: PLR0917  # the package takes an event's fields by position
+        self,
+        order_id: str,
+        fill_id: str,
+        at: datetime,
+        quantity: Decimal,
+        price: Decimal,
+        fee: Decimal,
+        liquidity: str,
+        complete: bool,  # noqa: FBT001  # as above
+    ) -> None:
         """Count a fill of an order."""
-        del order_id, quantity, price, fee, at
+        del order_id, fill_id, at, quantity, price, fee, liquidity, complete
         self.count += 1
 
 
@@ -65,24 +81,20 @@ async def run() -> AsyncIterator[Result]:
     async with temporary_database() as dsn, await open_pool(dsn, size=2, application_name="read") as pool:
         log = PostgresEventLog(pool, Codec())
         await _fill(log)
+        application = Application[UUID](env=postgres_settings(dsn))
         reference = EventSourcing(dsn, _content(), connections=1)
         try:
-            stream = uuid4()
-            for _ in range(EVENTS // PAGE):
-                reference.insert(stream, PAGE)
-            await pool.execute("VACUUM ANALYZE log.events, log.streams, reference_events")
-            contenders: dict[str, Read] = {
+            aggregate = _save(application)
+            _insert(reference)
+            await pool.execute("VACUUM ANALYZE")
+            in_order: dict[str, Read] = {
                 OURS: lambda: _read_all(log),
                 BARE: lambda: _read_bare(pool),
-                NOTIFICATIONS: lambda: _read_notifications(reference),
+                NOTIFICATIONS: lambda: _read_notifications(reference.recorder),
+                MAPPED: lambda: _read_mapped(application),
             }
-            for line in _results(f"{EVENTS} events in pages of {PAGE}, decoded", await _interleaved(contenders)):
+            for line in _results(f"{EVENTS} events in pages of {PAGE}, decoded", await _interleaved(in_order)):
                 yield line
-        finally:
-            reference.close()
-        application = Application[UUID](env=postgres_settings(dsn))
-        try:
-            aggregate = _save(application)
             rehydrated: dict[str, Read] = {
                 OURS: lambda: _rehydrate(log),
                 REPOSITORY: lambda: _rehydrate_reference(application, aggregate),
@@ -91,6 +103,7 @@ async def run() -> AsyncIterator[Result]:
                 yield line
         finally:
             application.close()
+            reference.close()
 
 
 def _results(case: str, rounds: Mapping[str, list[Round]]) -> list[Result]:
@@ -134,11 +147,20 @@ async def _read_bare(pool: asyncpg.Pool) -> int:
     return position
 
 
-async def _read_notifications(reference: EventSourcing) -> int:
-    position = 0
-    while page := reference.recorder.select_notifications(start=position, limit=PAGE, inclusive_of_start=False):
-        position = cast("int", page[-1].id)
-    return position
+async def _read_notifications(recorder: ApplicationRecorder) -> int:
+    count = position = 0
+    while page := recorder.select_notifications(start=position, limit=PAGE, inclusive_of_start=False):
+        position, count = page[-1].id, count + len(page)
+    return count
+
+
+async def _read_mapped(application: Application[UUID]) -> int:
+    count = position = 0
+    recorder, mapper = application.recorder, application.mapper
+    while page := recorder.select_notifications(start=position, limit=PAGE, inclusive_of_start=False):
+        facts = [mapper.to_domain_event(stored) for stored in page]
+        position, count = page[-1].id, count + len(facts)
+    return count
 
 
 async def _rehydrate(log: PostgresEventLog) -> int:
@@ -163,64 +185,70 @@ async def _rehydrate_reference(application: Application[UUID], aggregate: UUID) 
 def _save(application: Application[UUID]) -> UUID:
     fills = Fills()
     for number in range(STREAM_EVENTS):
-        fact = cast("OrderFilled", _facts(number)[2])
-        fills.fill(fact.order_id, fact.quantity, fact.price, fact.fee, fact.at)
+        fills.fill(*astuple(_fill_of(number)))
         if number % SAVED_TOGETHER == 0:
             application.save(fills)
     application.save(fills)
     return fills.id
 
 
-async def _fill(log: PostgresEventLog) -> None:
-    """Requests, acceptances and fills of orders, in many streams; then fills in one."""
+def _insert(reference: EventSourcing) -> None:
+    stream = uuid4()
     for _ in range(EVENTS // PAGE):
+        reference.insert(stream, PAGE)
+
+
+async def _fill(log: PostgresEventLog) -> None:
+    """A fleet that trades on every candle, three facts to a bot's cycle; then one bot's fills, one to a candle."""
+    for candle in range(CANDLES):
+        at = BEGINS_AT + candle * CANDLE
         commands = [
-            AppendCommand(StreamId(f"bot-{number}"), ANY_VERSION, [_event(k) for k in range(PAGE // STREAMS)])
-            for number in range(STREAMS)
+            AppendCommand(StreamId(f"bot-{bot}"), ANY_VERSION, [_event(fact, at) for fact in _cycle(bot, at)])
+            for bot in range(BOTS)
         ]
         await log.append_batch(commands)
-    for _ in range(STREAM_EVENTS // PAGE):
-        await log.append(LONG_STREAM, [_event(2) for _ in range(PAGE)], expected=ANY_VERSION)
+    for begin in range(0, STREAM_EVENTS, PAGE):
+        facts = [_fill_of(number) for number in range(begin, begin + PAGE)]
+        await log.append(LONG_STREAM, [_event(fact, fact.at) for fact in facts], expected=ANY_VERSION)
 
 
 def _content() -> Content:
-    codec, sent = Codec(), _event(0)
-    return Content(*codec.encode(sent.fact), codec.encode_metadata(sent.metadata))
+    codec, fact = Codec(), _fill_of(0)
+    return Content(*codec.encode(fact), codec.encode_metadata(METADATA))
 
 
-def _event(number: int) -> NewEvent:
-    facts = _facts(number)
-    return NewEvent(
-        event_id=new_event_id(),
-        occurred_at=datetime.now(UTC),
-        fact=facts[number % len(facts)],
-        metadata=Metadata(actor="bot-7"),
+def _event(fact: Fact, at: datetime) -> NewEvent:
+    return NewEvent(event_id=new_event_id(), occurred_at=at, fact=fact, metadata=METADATA)
+
+
+def _cycle(bot: int, at: datetime) -> tuple[Fact, ...]:
+    """An order's life in one cycle: requested, accepted and filled."""
+    order = OrderId(f"bot-{bot}-{at:%j%H%M}")
+    requested = OrderRequested(
+        order_id=order,
+        at=at,
+        symbol=Symbol("BTC/USDT"),
+        side="buy",
+        kind="market",
+        reason="entry",
+        notional=Decimal("500"),
+        bracket=Bracket(stop_fraction=Decimal("0.02"), target_fraction=Decimal("0.04")),
     )
+    return requested, OrderAccepted(order_id=order, at=at), _filled(order, at)
 
 
-def _facts(number: int) -> tuple[Fact, ...]:
-    now = datetime.now(UTC)
-    order = OrderId(f"bot-7-{number}")
-    return (
-        OrderRequested(
-            order_id=order,
-            at=now,
-            symbol=Symbol("BTC/USDT"),
-            side="buy",
-            kind="market",
-            reason="entry",
-            notional=Decimal("500"),
-            bracket=Bracket(stop_fraction=Decimal("0.02"), target_fraction=Decimal("0.04")),
-        ),
-        OrderAccepted(order_id=order, at=now),
-        OrderFilled(
-            order_id=order,
-            fill_id=FillId(f"bot-7-{number}-1"),
-            at=now,
-            quantity=Decimal("0.0119"),
-            price=Decimal("42000.10"),
-            fee=Decimal("0.49980119"),
-            liquidity="taker",
-            complete=True,
-        ),
+def _fill_of(number: int) -> OrderFilled:
+    return _filled(OrderId(f"bot-7-{number}"), BEGINS_AT + number * CANDLE)
+
+
+def _filled(order: OrderId, at: datetime) -> OrderFilled:
+    return OrderFilled(
+        order_id=order,
+        fill_id=FillId(f"{order}-1"),
+        at=at,
+        quantity=Decimal("0.0119"),
+        price=Decimal("42000.10"),
+        fee=Decimal("0.49980119"),
+        liquidity="taker",
+        complete=True,
     )

@@ -1,7 +1,6 @@
 """Group commit: what many bots of one process append while one append is under way goes out as the next one."""
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -70,7 +69,7 @@ class GroupCommitLog:
         self._wait_seconds = wait_seconds
         self._grace_seconds = grace_seconds
         self._hint_interval_seconds = 1 / hints_per_second_max
-        self._waiting: dict[StreamId, deque[_Request]] = {}
+        self._waiting: dict[StreamId, list[_Request]] = {}
         self._events_waiting = 0
         self._under_way: Sequence[_Request] = ()
         self._room = asyncio.Semaphore(queue_max)
@@ -172,7 +171,11 @@ class GroupCommitLog:
     def _queue(self, command: EncodedCommand) -> asyncio.Future[Appended]:
         loop = asyncio.get_running_loop()
         request = _Request(command, command_size(command), loop.time() + self._wait_seconds, loop.create_future())
-        self._waiting.setdefault(command.stream, deque()).append(request)
+        before = self._waiting.get(command.stream)
+        if before is None:
+            self._waiting[command.stream] = [request]
+        else:
+            before.append(request)
         self._events_waiting += len(command.events)
         self._queued.set()
         if self._events_waiting >= self._events_max:
@@ -202,7 +205,7 @@ class GroupCommitLog:
         batch: list[_Request] = []
         events = size = 0
         now = asyncio.get_running_loop().time()
-        left: dict[StreamId, deque[_Request]] = {}
+        left: dict[StreamId, list[_Request]] = {}
         while self._waiting and len(batch) < self._commands_max:
             stream, requests = next(iter(self._waiting.items()))
             if requests[0].answer.done() or requests[0].expires_at < now:
@@ -212,7 +215,7 @@ class GroupCommitLog:
                 size += requests[0].size
                 if batch and (events > self._events_max or size > self._bytes_max):
                     break
-                batch.append(requests.popleft())
+                batch.append(requests.pop(0))
                 self._events_waiting -= len(batch[-1].command.events)
             del self._waiting[stream]
             if requests:
@@ -220,10 +223,10 @@ class GroupCommitLog:
         self._waiting.update(left)
         return batch
 
-    def _drop_gone(self, requests: deque[_Request], now: float) -> None:
+    def _drop_gone(self, requests: list[_Request], now: float) -> None:
         """Let go of the first requests while nobody waits for them any more, or they have waited too long."""
         while requests and (requests[0].answer.done() or requests[0].expires_at < now):
-            request = requests.popleft()
+            request = requests.pop(0)
             self._events_waiting -= len(request.command.events)
             waited = Backpressure(f"the append was not sent within {self._wait_seconds:g} s; nothing was stored")
             _answer([request], [waited])

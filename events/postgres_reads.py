@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from struct import unpack
 
 import asyncpg
 
@@ -16,14 +17,15 @@ from events.postgres_calls import Calls
 from events.postgres_hints import Hints
 from events.postgres_names import StreamNames
 
-# A page comes as one row of arrays, which is far quicker to receive than a row for each event. The few different moments
-# at which a page's events were recorded come as seconds: a double is exact to the microsecond until the year 2242.
+# A page comes as one row of arrays, which is far quicker to receive than a row for each event. Times come as the eight
+# bytes that Postgres has for them: the events of a page share few different ones, and only those are made into times.
 READ_STREAM = """
 WITH stream AS (SELECT s.stream_no, s.version FROM log.streams AS s WHERE s.stream_id = $1)
 SELECT
     (SELECT s.version FROM stream AS s),
     array_agg(p.position), array_agg(p.version), array_agg(p.event_id), array_agg(p.event_type),
-    array_agg(p.schema_version), array_agg(p.occurred_at), array_agg(date_part('epoch', p.recorded_at)),
+    array_agg(p.schema_version), array_agg(timestamptz_send(p.occurred_at)),
+    array_agg(timestamptz_send(p.recorded_at)),
     array_agg(p.payload), array_agg(p.metadata)
 FROM (
     SELECT e.position, e.version, e.event_id, e.event_type, e.schema_version, e.occurred_at, e.recorded_at, e.payload,
@@ -38,8 +40,8 @@ FROM (
 READ_ALL = """
 SELECT
     array_agg(p.position), array_agg(p.stream_no), array_agg(p.version), array_agg(p.event_id),
-    array_agg(p.event_type), array_agg(p.schema_version), array_agg(p.occurred_at),
-    array_agg(date_part('epoch', p.recorded_at)), array_agg(p.payload), array_agg(p.metadata)
+    array_agg(p.event_type), array_agg(p.schema_version), array_agg(timestamptz_send(p.occurred_at)),
+    array_agg(timestamptz_send(p.recorded_at)), array_agg(p.payload), array_agg(p.metadata)
 FROM (
     SELECT e.position, e.stream_no, e.version, e.event_id, e.event_type, e.schema_version, e.occurred_at,
         e.recorded_at, e.payload, e.metadata
@@ -53,8 +55,8 @@ FROM (
 READ_TYPES = """
 SELECT
     array_agg(p.position), array_agg(p.stream_no), array_agg(p.version), array_agg(p.event_id),
-    array_agg(p.event_type), array_agg(p.schema_version), array_agg(p.occurred_at),
-    array_agg(date_part('epoch', p.recorded_at)), array_agg(p.payload), array_agg(p.metadata)
+    array_agg(p.event_type), array_agg(p.schema_version), array_agg(timestamptz_send(p.occurred_at)),
+    array_agg(timestamptz_send(p.recorded_at)), array_agg(p.payload), array_agg(p.metadata)
 FROM (
     SELECT e.position, e.stream_no, e.version, e.event_id, e.event_type, e.schema_version, e.occurred_at,
         e.recorded_at, e.payload, e.metadata
@@ -73,6 +75,10 @@ SELECT min(e.version) FROM log.events AS e JOIN log.streams AS s ON s.stream_no 
 RECORDED = """
 SELECT e.position, e.recorded_at FROM log.events AS e WHERE e.position = ANY($1::bigint[]) ORDER BY e.position
 """
+
+TIMES_BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
+NEVER, ALWAYS = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+"""What the infinities of Postgres, and times beyond Python's, are read as."""
 
 BEYOND_ALL = (1 << 63) - 1
 PAGE_EVENTS = 1000
@@ -275,16 +281,41 @@ def _columns(  # the columns of an event, in their order  # noqa: PLR0917
     event_ids: list[EventId],
     event_types: list[str],
     schema_versions: list[int],
-    occurred_at: list[datetime],
-    recorded_at: list[float],
+    occurred_at: list[bytes],
+    recorded_at: list[bytes],
     payloads: list[bytes],
     metadata: list[bytes],
 ) -> EventColumns:
-    moments = {seconds: datetime.fromtimestamp(seconds, UTC) for seconds in set(recorded_at)}
-    recorded = [moments[seconds] for seconds in recorded_at]
     return EventColumns(
-        positions, streams, versions, event_ids, event_types, schema_versions, occurred_at, recorded, payloads, metadata
+        positions,
+        streams,
+        versions,
+        event_ids,
+        event_types,
+        schema_versions,
+        _times(occurred_at),
+        _times(recorded_at),
+        payloads,
+        metadata,
     )
+
+
+def _times(stamps: list[bytes]) -> list[datetime]:
+    """From microseconds since the beginning of the year 2000, which is how Postgres keeps a time."""
+    different = set(stamps)
+    microseconds = unpack(f">{len(different)}q", b"".join(different))
+    try:
+        times = dict(zip(different, [TIMES_BEGIN + timedelta(0, 0, count) for count in microseconds], strict=True))
+    except OverflowError:
+        times = dict(zip(different, map(_time, microseconds), strict=True))
+    return [times[stamp] for stamp in stamps]
+
+
+def _time(microseconds: int) -> datetime:
+    try:
+        return TIMES_BEGIN + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return NEVER if microseconds > 0 else ALWAYS
 
 
 def _asked(limit: int | None, fetched: int) -> int:

@@ -26,8 +26,11 @@ def _decimal_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(field.name for field in fields if Decimal in (field.type, *getattr(field.type, "__args__", ())))
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An immutable record whose Decimals are finite: msgspec itself decodes "NaN" and "Infinity"."""
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An immutable record whose Decimals are finite: msgspec itself decodes "NaN" and "Infinity".
+
+    Values hold values and nothing that holds them, so the collector of cycles need not look at them.
+    """
 
     def __post_init__(self) -> None:
         for name in _decimal_fields(type(self)):

@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, settings
 from oxbot.adapters import embedded_postgres
 from oxbot.adapters.database import open_pool
 from oxbot.adapters.migrations import migrate
+from tests.local_ray import local_ray
+
+__all__ = ["local_ray"]
 
 settings.register_profile(
     "ci",

@@ -18,7 +18,7 @@ from oxbot.core.candles import Series
 from oxbot.wiring.connections import FIXED, GATEWAY
 from oxbot.wiring.market import PlayedMarket
 from oxbot.wiring.stores import Database, Stores, open_stores
-from tests.actors.conftest import HOME
+from tests.local_ray import HOME
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("local_ray")]
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from events.bot import BotPaused, BotStarted
 from events.codec import Codec
@@ -238,3 +239,20 @@ async def test_the_plans_made_on_an_empty_log_never_read_a_whole_table(database:
             "WHERE schemaname = 'log' AND n_tup_ins > 9"
         )
     assert sorted(tuple(row) for row in counts) == [("event_ids", 2000, 0), ("events_p1", 2000, 0), ("streams", 20, 0)]
+
+
+async def test_any_time_that_postgres_keeps_is_read(log: PostgresEventLog) -> None:
+    """The earliest and the latest, to the microsecond, and the infinities, which asyncpg makes of Python's extremes."""
+    times = [
+        datetime(1, 1, 2, tzinfo=UTC),
+        datetime(1999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        datetime(2000, 1, 1, tzinfo=UTC),
+        datetime(2262, 4, 11, 23, 47, 16, 854775, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999998, tzinfo=UTC),
+    ]
+    sent = [replace(event(), occurred_at=at) for at in times]
+    await log.append(STREAM, sent, expected=NO_STREAM)
+    assert [found.occurred_at for found in await log.read_all()] == times
+    extremes = [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)]
+    await log.append(OTHER, [replace(event(), occurred_at=at) for at in extremes], expected=NO_STREAM)
+    assert [found.occurred_at for found in await log.read_stream(OTHER)] == extremes

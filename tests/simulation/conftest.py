@@ -1,4 +1,4 @@
-"""How long the log is under fire, and the Ray through which some of its writers reach it."""
+"""How long the log is under fire, and on which server."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,10 +8,7 @@ from random import SystemRandom
 import pytest
 import stamina
 
-from tests.actors.conftest import local_ray
 from tests.simulation.faults import Server
-
-__all__ = ["local_ray"]
 
 DEFAULT_SECONDS = 60.0
 PATIENCE_SECONDS = 300.0

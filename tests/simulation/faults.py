@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import asyncpg
 import psutil
 
+from events.postgres_calls import UNKNOWN_OUTCOME
 from oxbot.adapters import embedded_postgres
 
 SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE '%chaos%' ORDER BY pid"
@@ -21,9 +22,6 @@ HOLDER = """
 SELECT l.pid FROM pg_locks AS l
 WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 6039475301852 >> 32 AND l.objid = 6039475301852 & 4294967295
 """
-AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError)
-"""What whoever strikes gets to feel of a server that has just been killed."""
-
 HUNT_SECONDS = 1.0
 HOLD_SECONDS = (0.2, 0.5, 1.5, 6.0)
 """The longest is longer than an append waits for the lock."""
@@ -131,7 +129,7 @@ class Adversary:
         return pace.seconds * self._random.uniform(0.5, 1.5)
 
     async def _terminate_backend(self) -> None:
-        with suppress(*AWAY):
+        with suppress(*UNKNOWN_OUTCOME):
             connection = await asyncpg.connect(self._server.dsn, timeout=1)
             try:
                 sessions = [process_id for (process_id,) in await connection.fetch(SESSIONS, timeout=1)]
@@ -161,10 +159,12 @@ class Adversary:
             await connection.close()
 
     async def _kill_server(self) -> None:
-        await asyncio.to_thread(self._server.kill)
-        self._counts["server kills"] += 1
-        await asyncio.sleep(self._random.choice([0.0, 0.5]))
-        await asyncio.to_thread(self._server.start)
+        try:
+            await asyncio.to_thread(self._server.kill)
+            self._counts["server kills"] += 1
+            await asyncio.sleep(self._random.choice([0.0, 0.5]))
+        finally:
+            await asyncio.to_thread(self._server.start)
 
     async def _kill_gateway(self) -> None:
         process_id = await self._gateway_process()

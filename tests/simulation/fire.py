@@ -95,8 +95,10 @@ class Fire:
             tasks.create_task(self._writer(f"{way}-{number}", way).write(stop))
             for number, way in enumerate(self._writers)
         ]
-        await strike(self._history)
-        stop.set()
+        try:
+            await strike(self._history)
+        finally:
+            stop.set()
         await self._settle("unanswered: {} writers never got an answer", writing)
 
     async def _end(self) -> None:

@@ -1,4 +1,4 @@
-"""A local Ray for the tests of actors. Ray reads its environment once, so it is prepared before anything imports it."""
+"""A local Ray for whichever tests need one. Ray reads its environment once: it is prepared before anything imports it."""
 
 import atexit
 import shutil
@@ -17,9 +17,9 @@ atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 prepare_embedded(HOME)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
-    """A Ray for the tests of this directory, gone with all of its actors after the last of them."""
+    """The one Ray of the session, gone with all of its actors at the end."""
     from actors.cluster import start_ray, stop_ray
 
     start_ray(Settings(home=HOME))
