@@ -1,4 +1,4 @@
-"""A local Ray for whichever tests need one. Ray reads its environment once: it is prepared before anything imports it."""
+"""A local Ray for the tests that need one. Ray reads its environment once, so it is prepared before any import of it."""
 
 import atexit
 import shutil
