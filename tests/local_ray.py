@@ -1,4 +1,4 @@
-"""A local Ray for the tests that need one. Ray reads its environment once, so it is prepared before any import of it."""
+"""A local Ray for the tests that need one; Ray reads its environment on import, so it is prepared before that."""
 
 import atexit
 import shutil
