@@ -53,6 +53,8 @@ class Server:
     def kill(self) -> None:
         """Kill every process of it with SIGKILL, as the loss of the machine would."""
         postmaster = self._postmaster()
+        # It stands still first, so that it can make no new process that would escape and keep the next one from starting.
+        postmaster.suspend()
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
             process.kill()
