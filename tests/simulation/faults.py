@@ -53,7 +53,7 @@ class Server:
     def kill(self) -> None:
         """Kill every process of it with SIGKILL, as the loss of the machine would."""
         postmaster = self._postmaster()
-        # It stands still first, so that it can make no new process that would escape and keep the next one from starting.
+        # It stands still first, so that no process it is about to make escapes and keeps the next one from starting.
         postmaster.suspend()
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
