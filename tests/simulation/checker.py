@@ -1,7 +1,8 @@
 """Judges a run: whether what is stored is whole, what every writer was told, and what every reader was given."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from typing import NamedTuple
 
 import asyncpg
@@ -61,7 +62,7 @@ def violations(history: History, stored: Stored) -> list[str]:
         *_acks(history.acks, stored.events),
         *_presence(history, stored.events),
         *_real_time(history.acks),
-        *(found for run in history.runs for found in _deliveries(run, stored.events)),
+        *_deliveries(history.runs, stored.events),
     ]
 
 
@@ -152,23 +153,32 @@ def _real_time(acks: Sequence[Ack]) -> Iterator[str]:
             yield f"real time: position {ack.answer.position} was sent after {highest} had been answered"
 
 
-def _deliveries(run: Run, events: Sequence[StoredEvent]) -> Iterator[str]:
+def _deliveries(runs: Sequence[Run], events: Sequence[StoredEvent]) -> Iterator[str]:
     """A reader is given the log from its position on, event by event; all of it, if it came to the end."""
-    wanted = [
-        Delivery(event.position, event.stream, event.version, event.event_id)
-        for event in islice(events, run.after_position, None)
-        if run.types is None or event.event_type in run.types
-    ]
+    logs: dict[frozenset[str] | None, list[Delivery]] = {}
+    for run in runs:
+        types = None if run.types is None else frozenset(run.types)
+        if types not in logs:
+            logs[types] = [
+                Delivery(event.position, event.stream, event.version, event.event_id)
+                for event in events
+                if types is None or event.event_type in types
+            ]
+        begin = bisect_right(logs[types], run.after_position, key=lambda delivery: delivery.position)
+        end = None if run.is_complete else begin + len(run.delivered)
+        wanted = logs[types][begin:end]
+        if run.delivered != wanted:
+            yield _difference(run, wanted)
+
+
+def _difference(run: Run, wanted: Sequence[Delivery]) -> str:
     before = run.after_position
     for given, stored in zip_longest(run.delivered, wanted):
         if given is None:
-            if run.is_complete:
-                yield f"missed: {run.reader} came to the end without {len(wanted) - len(run.delivered)} events"
-            return
+            break
         if given.position <= before:
-            yield f"duplicated: {run.reader} was given position {given.position} after {before}"
-            return
+            return f"duplicated: {run.reader} was given position {given.position} after {before}"
         if given != stored:
-            yield f"missed: {run.reader} was given {given} where {stored} is stored"
-            return
+            return f"missed: {run.reader} was given {given} where {stored} is stored"
         before = given.position
+    return f"missed: {run.reader} came to the end without {len(wanted) - len(run.delivered)} events"

@@ -93,7 +93,7 @@ class Pace(NamedTuple):
 class Adversary:
     """Strikes one blow after another, and leaves everything running in the end."""
 
-    def __init__(self, server: Server, gateway: Gateway | None, *, counts: Counter[str], random: Random) -> None:
+    def __init__(self, server: Server, gateway: Gateway, *, counts: Counter[str], random: Random) -> None:
         self._server = server
         self._gateway = gateway
         self._counts = counts
@@ -118,14 +118,12 @@ class Adversary:
             due[name] = max(due[name] + self._next(paces[name]), clock() - begins_at)
 
     def _paces(self) -> Mapping[str, Pace]:
-        paces = {
+        return {
+            "gateway": Pace(8.0, self._kill_gateway),
             "holder": Pace(9.0, self._stop_lock_holder),
             "server": Pace(13.0, self._kill_server),
+            "zombie": Pace(17.0, self._stop_gateway),
         }
-        if self._gateway is not None:
-            paces["gateway"] = Pace(8.0, self._kill_gateway)
-            paces["zombie"] = Pace(17.0, self._stop_gateway)
-        return paces
 
     def _next(self, pace: Pace) -> float:
         return pace.seconds * self._random.uniform(0.5, 1.5)
@@ -169,17 +167,13 @@ class Adversary:
             await asyncio.to_thread(self._server.start)
 
     async def _kill_gateway(self) -> None:
-        process_id = await self._gateway_process()
+        process_id = await self._gateway.process_id()
         os.kill(process_id, signal.SIGKILL)
         self._counts["gateway kills"] += 1
 
     async def _stop_gateway(self) -> None:
         """A gateway that stands still and comes back is one of two that send what the same writers want."""
-        process_id = await self._gateway_process()
+        process_id = await self._gateway.process_id()
         async with stopped(process_id):
             self._counts["gateways stopped"] += 1
             await asyncio.sleep(self._random.choice([0.5, 3.0]))
-
-    async def _gateway_process(self) -> int:
-        assert self._gateway is not None
-        return await self._gateway.process_id()
