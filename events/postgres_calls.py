@@ -46,8 +46,7 @@ class Calls:
         ``LogUnavailable`` at the deadline, ``LogError`` for any other error of the database.
         """
         try:
-            async with asyncio.timeout(ATTEMPT_SECONDS):
-                return await call()
+            return await _attempt(call)
         except UNKNOWN_OUTCOME as error:
             if not self._is_worth_repeating(error):
                 raise self._translated(error) from error
@@ -67,8 +66,7 @@ class Calls:
         try:
             async for attempt in attempts:
                 with attempt:
-                    async with asyncio.timeout(ATTEMPT_SECONDS):
-                        return await call()
+                    return await _attempt(call)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             raise self._translated(error) from error
         raise AssertionError("retrying ends with an answer or an error")
@@ -83,6 +81,21 @@ class Calls:
             kind = LogClosed if self._pool.is_closing() else LogUnavailable
             return kind(f"the log could not be reached: {type(error).__name__}: {error}")
         return LogError(f"the database refused the call: {error}")
+
+
+async def _attempt(call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The call's answer, in bounded time.
+
+    A task that is cancelled just as its connection dies may see asyncpg's error in place of its cancellation.
+    """
+    try:
+        async with asyncio.timeout(ATTEMPT_SECONDS):
+            return await call()
+    except UNKNOWN_OUTCOME:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from None
+        raise
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -54,7 +54,9 @@ class Hints:
                 async with asyncio.timeout(LISTEN_SECONDS):
                     await connection.remove_listener(HINT_CHANNEL, self._on_hint)
         finally:
-            await self._pool.release(connection)
+            # The pool refuses to take back a connection that died meanwhile; it has forgotten it already.
+            with suppress(*UNKNOWN_OUTCOME):
+                await self._pool.release(connection)
 
     def _on_hint(self, *_: object) -> None:
         self._hinted.set()
