@@ -99,12 +99,15 @@ CREATE TABLE log.subtrees (
     PRIMARY KEY (level, index)
 );
 
--- One step of a stream's chain: the RFC 6962 leaf hash of an entry, which begins with its predecessor's leaf hash.
--- The aggregate over a stream's events in order of version gives each event's leaf.
-CREATE FUNCTION log.link(leaf bytea, head bytea, rest bytea) RETURNS bytea
+-- One step of a stream's chain. A link is the predecessor's leaf hash and one's own: the RFC 6962 leaf hash of an entry,
+-- which begins with the predecessor's. The aggregate over a stream's events in order of version gives each event's link;
+-- `head` is the stream's newest leaf hash before them.
+CREATE FUNCTION log.link(before bytea, head bytea, rest bytea) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    prev_hash bytea := coalesce(substr(before, 33), head);
 BEGIN
-    RETURN sha256('\x00'::bytea || coalesce(leaf, head) || rest);
+    RETURN prev_hash || sha256('\x00'::bytea || prev_hash || rest);
 END;
 $$;
 CREATE AGGREGATE log.chain(head bytea, rest bytea) (SFUNC = log.link, STYPE = bytea);
@@ -178,8 +181,7 @@ INSERT INTO log.events (
 )
 SELECT
     c.position, c.stream_no, c.version, c.event_id, c.event_type, c.schema_version, c.occurred_at, c.recorded_at,
-    lag(c.leaf_hash, 1, decode(repeat('00', 32), 'hex')) OVER (PARTITION BY c.stream_no ORDER BY c.version),
-    c.leaf_hash, c.payload, c.metadata
+    substr(c.link, 1, 32), substr(c.link, 33), c.payload, c.metadata
 FROM (
     SELECT e.*, log.chain(
         decode(repeat('00', 32), 'hex'),
@@ -187,7 +189,7 @@ FROM (
             e.position, s.stream_id, e.version, e.event_id, e.event_type, e.schema_version,
             e.occurred_at, e.recorded_at, e.payload, e.metadata
         )
-    ) OVER (PARTITION BY e.stream_no ORDER BY e.version) AS leaf_hash
+    ) OVER (PARTITION BY e.stream_no ORDER BY e.version ROWS UNBOUNDED PRECEDING) AS link
     FROM log.events_before AS e
     JOIN log.streams AS s USING (stream_no)
 ) AS c
@@ -417,22 +419,15 @@ BEGIN
         )
         WHERE position_shifts[g.command] IS NOT NULL
     ),
-    chained AS (
-        SELECT g.*, log.chain(
+    linked AS MATERIALIZED (
+        SELECT g.*, stream_numbers[g.command] AS stream_no, log.chain(
             g.head,
             log.entry(
                 g.position, g.stream_id, g.version, g.event_id, g.event_type, g.schema_version,
                 g.occurred_at, recorded, g.payload, g.metadata
             )
-        ) OVER (PARTITION BY g.command ORDER BY g.n) AS leaf_hash
+        ) OVER (PARTITION BY g.command ORDER BY g.n ROWS UNBOUNDED PRECEDING) AS link
         FROM given AS g
-    ),
-    linked AS MATERIALIZED (
-        SELECT
-            c.*,
-            stream_numbers[c.command] AS stream_no,
-            coalesce(lag(c.leaf_hash) OVER (PARTITION BY c.command ORDER BY c.n), c.head) AS prev_hash
-        FROM chained AS c
     ),
     stored AS (
         INSERT INTO log.events (
@@ -441,14 +436,14 @@ BEGIN
         )
         SELECT
             l.position, l.stream_no, l.version, l.event_id, l.event_type, l.schema_version, l.occurred_at, recorded,
-            l.prev_hash, l.leaf_hash, l.payload, l.metadata
+            substr(l.link, 1, 32), substr(l.link, 33), l.payload, l.metadata
         FROM linked AS l
     ),
     identified AS (
         INSERT INTO log.event_ids (event_id, position) SELECT l.event_id, l.position FROM linked AS l
     )
     UPDATE log.streams AS s
-    SET version = l.version, last_position = l.position, last_hash = l.leaf_hash,
+    SET version = l.version, last_position = l.position, last_hash = substr(l.link, 33),
         ended_at = CASE WHEN l.event_type = 'stream.ended' THEN recorded END
     FROM linked AS l
     WHERE l.n = ends[l.command] AND s.stream_no = l.stream_no;

@@ -34,10 +34,10 @@ STORED = st.builds(
 RAW = STORED.map(raw_event)
 
 IN_THE_DATABASE = """
-    SELECT log.link(NULL, $1::bytea, log.entry(
+    SELECT substr(log.link(NULL, $1::bytea, log.entry(
         $2::bigint, $3::text, $4::bigint, $5::uuid, $6::text, $7::smallint,
         $8::timestamptz, $9::timestamptz, $10::bytea, $11::bytea
-    ))
+    )), 33)
 """
 
 
