@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 	$(BIN)/oxbot demo $(if $(DEMO_EXIT),--exit)
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 soak: $(VENV)/installed
 	$(BIN)/python -m pytest tests/simulation/test_chaos.py --chaos-seconds 600
@@ -28,7 +28,10 @@ format: $(VENV)/installed
 
 benchmarks: $(VENV)/installed
 	$(BIN)/python -m benchmarks append
+	$(BIN)/python -m benchmarks gateway
 	$(BIN)/python -m benchmarks read
+	$(BIN)/python -m benchmarks rebuild
+	$(BIN)/python -m benchmarks verify
 	$(BIN)/python -m benchmarks demo
 
 $(VENV)/installed: requirements.lock pyproject.toml

@@ -32,6 +32,14 @@ CREATE_DATABASE = "SELECT format('CREATE DATABASE %I TEMPLATE %I', $1::text, $2:
 DROP_DATABASE = "SELECT format('DROP DATABASE %I WITH (FORCE)', $1::text)"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have counted, whichever process they ran in."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, counts in report.user_properties:
+            if name == "counts":
+                terminalreporter.write_line(f"{report.nodeid}: {counts}")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Async tests run on asyncio alone."""

@@ -406,9 +406,14 @@ BEGIN
     END IF;
 
     -- What each event needs of its command, but for fixed-width values: an array of texts is slow to index.
-    SELECT array_agg(a.stream_id ORDER BY a.n), array_agg(a.head ORDER BY a.n) INTO event_names, event_heads
-    FROM unnest(streams, heads, counts) WITH ORDINALITY AS a (stream_id, head, count, n)
-    CROSS JOIN LATERAL generate_series(1, a.count);
+    IF cardinality(commands) = cardinality(streams) THEN
+        event_names := streams;
+        event_heads := heads;
+    ELSE
+        SELECT array_agg(a.stream_id ORDER BY a.n), array_agg(a.head ORDER BY a.n) INTO event_names, event_heads
+        FROM unnest(streams, heads, counts) WITH ORDINALITY AS a (stream_id, head, count, n)
+        CROSS JOIN LATERAL generate_series(1, a.count);
+    END IF;
 
     WITH given AS (
         SELECT g.*, position_shifts[g.command] + g.n AS position, version_shifts[g.command] + g.n AS version

@@ -1,6 +1,6 @@
 """The log under fire: whatever is killed, nothing is missed, doubled, out of order, or answered and then gone."""
 
-import sys
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -42,7 +42,7 @@ class GatewayProcess:
 
 @pytest.mark.usefixtures("local_ray", "without_warnings")
 async def test_the_log_keeps_every_promise_under_fire(
-    server: Server, chaos_seconds: float, chaos_seed: int, capsys: pytest.CaptureFixture[str]
+    server: Server, chaos_seconds: float, chaos_seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     """A5, A6, A10, A11, A20, R1, R14: by every way of appending at once, while whatever can be killed is killed."""
     await make_log(server.dsn)
@@ -59,8 +59,7 @@ async def test_the_log_keeps_every_promise_under_fire(
         for name in ("gateway-1", "gateway-2"):
             await ways.add_over(name, RemoteLog(RayGateway([GATEWAY]), deadline_seconds=DEADLINE_SECONDS))
         outcome = await Fire(server.dsn, ways, writers=WRITERS, seed=chaos_seed).burn(strike)
-    with capsys.disabled():
-        sys.stdout.write(f"\nseed {chaos_seed}, {chaos_seconds:g} s: {outcome.line()}\n")
+    record_property("counts", f"seed {chaos_seed}, {chaos_seconds:g} s: {outcome.line()}")
     assert outcome.violations[:20] == [], f"seed {chaos_seed}"
     for fault in ("backend kills", "server kills", "gateway kills", "lock holders stopped"):
         assert outcome.counts[fault] > 0, f"seed {chaos_seed}: no {fault}, so nothing was shown"
