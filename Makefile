@@ -1,4 +1,5 @@
-# oxbot: make demo shows it, make test proves it, make soak does so for ten minutes of crashes;
+# oxbot: make demo shows it, make test proves it, make soak does so for ten minutes of crashes
+# and 10,000 lives of the books;
 # nothing else has to be installed by hand.
 
 PYTHON ?= python3
@@ -15,6 +16,7 @@ test: check
 
 soak: $(VENV)/installed
 	$(BIN)/python -m pytest tests/simulation/test_chaos.py --chaos-seconds 600
+	$(BIN)/python -m pytest tests/core/test_ledger_machine.py --ledger-sequences 10000 --timeout 7200
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -31,6 +33,7 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python -m benchmarks gateway
 	$(BIN)/python -m benchmarks read
 	$(BIN)/python -m benchmarks rebuild
+	$(BIN)/python -m benchmarks strategy
 	$(BIN)/python -m benchmarks verify
 	$(BIN)/python -m benchmarks demo
 

@@ -6,24 +6,34 @@ from typing import Literal
 from events.identifiers import BotId, DecisionId, FillId, FleetName, OrderId, Symbol, VenueName
 from events.values import (
     Bracket,
+    FeeCurrency,
     FeeSchedule,
     MarketReference,
     Measurement,
     OrderKind,
+    PaperModel,
     Parameter,
+    PositionSide,
     RiskLimits,
     Side,
+    Sizing,
     StrategyReference,
+    TimeInForce,
     Timestamp,
     Value,
 )
 
-Intent = Literal["enter_long", "exit"]
-OrderReason = Literal["entry", "exit_signal", "stop_loss", "take_profit", "bot_stopped"]
+Intent = Literal["enter_long", "enter_short", "exit", "reduce"]
+OrderReason = Literal[
+    "entry", "exit_signal", "stop_loss", "take_profit", "bot_stopped",
+    "trailing_stop", "time_limit", "scale_out", "force_exit",
+]  # fmt: skip
+TradingState = Literal["active", "reducing", "halted"]
+"""What the risk gate lets through: everything; only what makes positions smaller; only protective exits."""
 
 
 class BotCreated(Value, frozen=True, kw_only=True, tag="bot.created"):
-    """A bot came to be, with everything it will decide by."""
+    """A bot came to be, with everything it will decide by; without sizing, paper or leverage, by their defaults."""
 
     bot_id: BotId
     fleet: FleetName
@@ -33,6 +43,9 @@ class BotCreated(Value, frozen=True, kw_only=True, tag="bot.created"):
     limits: RiskLimits
     fees: FeeSchedule
     quote: str
+    sizing: Sizing | None = None
+    paper: PaperModel | None = None
+    leverage: Decimal | None = None
 
 
 class BotClaimed(Value, frozen=True, kw_only=True, tag="bot.claimed"):
@@ -72,6 +85,39 @@ class BotHalted(Value, frozen=True, kw_only=True, tag="bot.halted"):
     reason: str
 
 
+class TradingStateSet(Value, frozen=True, kw_only=True, tag="trading_state.set"):
+    """A person, or the whole fleet's switch, said what the gate may let through. For the time see ``BotStarted``."""
+
+    state: TradingState
+    reason: str = ""
+    scope: Literal["bot", "fleet"] = "bot"
+    effective_at: Timestamp | None = None
+
+
+class TradingStateTripped(Value, frozen=True, kw_only=True, tag="trading_state.tripped"):
+    """A loss limit was passed, so the gate lets through less from now on."""
+
+    at: Timestamp
+    state: TradingState
+    rule: str
+    limit: Decimal
+    value: Decimal
+
+
+class HighWaterRaised(Value, frozen=True, kw_only=True, tag="high_water.raised"):
+    """Equity at a close stood well above its highest on record; drawdown is measured from here."""
+
+    at: Timestamp
+    equity: Decimal
+
+
+class DayOpened(Value, frozen=True, kw_only=True, tag="day.opened"):
+    """The equity with which a day (UTC) began, at its first candles' opens; the daily loss is measured from it."""
+
+    at: Timestamp
+    equity: Decimal
+
+
 class BotNoticed(Value, frozen=True, kw_only=True, tag="bot.noticed"):
     """The bot learnt of a status after the candle that opened at ``at``, though it had counted for earlier candles."""
 
@@ -109,6 +155,17 @@ class DecisionMade(Value, frozen=True, kw_only=True, tag="decision.made"):
     intent: Intent
     mark: Decimal
     equity: Decimal
+    size_fraction: Decimal | None = None
+    entry_price: Decimal | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    confidence: Decimal | None = None
+    setup: str = ""
+    reason: str = ""
+    fleet_exposure: Decimal | None = None
+    fleet_net_exposure: Decimal | None = None
+    fleet_equity: Decimal | None = None
+    fleet_position: int | None = None
 
 
 class OrderRequested(Value, frozen=True, kw_only=True, tag="order.requested"):
@@ -127,10 +184,18 @@ class OrderRequested(Value, frozen=True, kw_only=True, tag="order.requested"):
     reduce_only: bool = False
     decision_id: DecisionId | None = None
     parent_id: OrderId | None = None
+    limit_price: Decimal | None = None
+    time_in_force: TimeInForce = "gtc"
+    post_only: bool = False
+    trailing_fraction: Decimal | None = None
+    activation_price: Decimal | None = None
+    oco_group: str = ""
+    expires_at: Timestamp | None = None
+    leverage: Decimal | None = None
 
 
 class OrderDenied(Value, frozen=True, kw_only=True, tag="order.denied"):
-    """Our risk gate refused the order that a decision asked for."""
+    """Our risk gate refused the order that a decision asked for; ``reason`` says more where the numbers do not."""
 
     decision_id: DecisionId
     at: Timestamp
@@ -138,6 +203,7 @@ class OrderDenied(Value, frozen=True, kw_only=True, tag="order.denied"):
     rule: str
     limit: Decimal
     value: Decimal
+    reason: str = ""
 
 
 class OrderAccepted(Value, frozen=True, kw_only=True, tag="order.accepted"):
@@ -156,8 +222,50 @@ class OrderRejected(Value, frozen=True, kw_only=True, tag="order.rejected"):
     reason: str
 
 
+class OrderInDoubt(Value, frozen=True, kw_only=True, tag="order.in_doubt"):
+    """Whether the venue has the order is unknown; only what the venue says of it can end the doubt."""
+
+    order_id: OrderId
+    at: Timestamp
+    reason: str
+
+
+class OrderTriggered(Value, frozen=True, kw_only=True, tag="order.triggered"):
+    """The price reached the order's trigger; a stop-limit rests at its limit from now on."""
+
+    order_id: OrderId
+    at: Timestamp
+
+
+class OrderAmended(Value, frozen=True, kw_only=True, tag="order.amended"):
+    """The working order stands at another price or quantity; what is None stays as it was."""
+
+    order_id: OrderId
+    at: Timestamp
+    reason: str
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
+class OrderCancelRequested(Value, frozen=True, kw_only=True, tag="order.cancel_requested"):
+    """The bot wants the rest of the order gone; fills may still come."""
+
+    order_id: OrderId
+    at: Timestamp
+    reason: str
+
+
+class OrderCancelRejected(Value, frozen=True, kw_only=True, tag="order.cancel_rejected"):
+    """The venue did not cancel; the order works on, or another fact has ended it."""
+
+    order_id: OrderId
+    at: Timestamp
+    reason: str
+
+
 class OrderFilled(Value, frozen=True, kw_only=True, tag="order.filled"):
-    """Part or all of the order traded; the fee is in quote currency and positive when paid."""
+    """Part or all of the order traded; the fee is positive when paid, in quote currency unless ``fee_in`` is "base"."""
 
     order_id: OrderId
     fill_id: FillId
@@ -167,6 +275,7 @@ class OrderFilled(Value, frozen=True, kw_only=True, tag="order.filled"):
     fee: Decimal
     liquidity: Literal["maker", "taker"]
     complete: bool
+    fee_in: FeeCurrency = "quote"
 
 
 class OrderCancelled(Value, frozen=True, kw_only=True, tag="order.cancelled"):
@@ -185,9 +294,66 @@ class OrderExpired(Value, frozen=True, kw_only=True, tag="order.expired"):
     reason: str
 
 
-LifecycleFact = BotCreated | BotClaimed | BotNoticed | BotStarted | BotPaused | BotStopped | BotHalted
-CapitalFact = CapitalDeposited | CapitalWithdrawn
-OrderFact = OrderRequested | OrderDenied | OrderAccepted | OrderRejected | OrderFilled | OrderCancelled | OrderExpired
-BotFact = LifecycleFact | CapitalFact | DecisionMade | OrderFact
+class FundingSettled(Value, frozen=True, kw_only=True, tag="funding.settled"):
+    """A perpetual's funding at its mark time; ``amount`` in quote currency is above 0 if received.
 
-LIFECYCLE_TYPES = ("bot.created", "bot.started", "bot.paused", "bot.stopped", "bot.halted")
+    amount = -quantity * mark * rate, with quantity below 0 for a short; never more is paid than the position's margin.
+    """
+
+    symbol: Symbol
+    at: Timestamp
+    rate: Decimal
+    mark: Decimal
+    quantity: Decimal
+    amount: Decimal
+
+
+class PositionLiquidated(Value, frozen=True, kw_only=True, tag="position.liquidated"):
+    """The venue closed the whole position, because its margin had fallen below maintenance.
+
+    ``covered`` is the part of the loss beyond the margin, which the venue bears.
+    """
+
+    symbol: Symbol
+    at: Timestamp
+    side: PositionSide
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    covered: Decimal = Decimal(0)
+
+
+LifecycleFact = (
+    BotCreated
+    | BotClaimed
+    | BotNoticed
+    | BotStarted
+    | BotPaused
+    | BotStopped
+    | BotHalted
+    | TradingStateSet
+    | TradingStateTripped
+    | HighWaterRaised
+    | DayOpened
+)
+CapitalFact = CapitalDeposited | CapitalWithdrawn
+OrderFact = (
+    OrderRequested
+    | OrderDenied
+    | OrderAccepted
+    | OrderRejected
+    | OrderInDoubt
+    | OrderTriggered
+    | OrderAmended
+    | OrderCancelRequested
+    | OrderCancelRejected
+    | OrderFilled
+    | OrderCancelled
+    | OrderExpired
+)
+PositionFact = FundingSettled | PositionLiquidated
+BotFact = LifecycleFact | CapitalFact | DecisionMade | OrderFact | PositionFact
+
+LIFECYCLE_TYPES = (
+    "bot.created", "bot.started", "bot.paused", "bot.stopped", "bot.halted", "trading_state.set",
+)  # fmt: skip

@@ -32,6 +32,11 @@ CREATE_DATABASE = "SELECT format('CREATE DATABASE %I TEMPLATE %I', $1::text, $2:
 DROP_DATABASE = "SELECT format('DROP DATABASE %I WITH (FORCE)', $1::text)"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the test of the ledger against the naive one goes on."""
+    parser.addoption("--ledger-sequences", type=int, default=200, help="how many lives of the books are tried")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what tests have counted, whichever process they ran in."""
     for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import get_args
 
 from hypothesis import strategies as st
 
@@ -15,14 +17,28 @@ from events.bot import (
     BotStopped,
     CapitalDeposited,
     CapitalWithdrawn,
+    DayOpened,
     DecisionMade,
+    FundingSettled,
+    HighWaterRaised,
+    Intent,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
+    OrderCancelRejected,
+    OrderCancelRequested,
     OrderDenied,
     OrderExpired,
     OrderFilled,
+    OrderInDoubt,
+    OrderReason,
     OrderRejected,
     OrderRequested,
+    OrderTriggered,
+    PositionLiquidated,
+    TradingState,
+    TradingStateSet,
+    TradingStateTripped,
 )
 from events.envelope import Fact, Metadata, NewEvent
 from events.identifiers import EventId
@@ -42,9 +58,17 @@ from events.values import (
     Instrument,
     MarketReference,
     Measurement,
+    OrderKind,
+    PaperModel,
     Parameter,
+    ProfitGuard,
     RiskLimits,
+    ScaleOut,
+    Sizing,
+    SizingMethod,
+    StopGuard,
     StrategyReference,
+    TimeInForce,
 )
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # given a zone
@@ -52,14 +76,32 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)
 SYMBOLS = st.sampled_from(["BTC/USDT", "ETH/USDT", "DOGE/USDT"])
 AMOUNTS = st.decimals(min_value=0, max_value=10**12, allow_nan=False, allow_infinity=False)
+SIGNED = st.decimals(min_value=-(10**12), max_value=10**12, allow_nan=False, allow_infinity=False)
 FRACTIONS = st.decimals(min_value=0, max_value=1, places=6)
+LEVERAGES = st.integers(1, 125).map(Decimal)
+COUNTS = st.integers(1, 10_000)
+SIDES = st.sampled_from(["buy", "sell"])
+POSITION_SIDES = st.sampled_from(["long", "short"])
+TRADING_STATES = st.sampled_from(get_args(TradingState))
 EVENT_IDS = st.uuids(version=4).map(EventId)
 
 PARAMETERS = st.lists(st.builds(Parameter, name=NAMES, value=TEXTS), max_size=3).map(tuple)
 MEASUREMENTS = st.lists(
     st.builds(Measurement, name=NAMES, value=st.floats(allow_nan=False, allow_infinity=False)), max_size=3
 ).map(tuple)
-INSTRUMENTS = st.builds(Instrument, symbol=SYMBOLS, tick=AMOUNTS, lot=AMOUNTS, minimum_notional=AMOUNTS)
+INSTRUMENTS = st.builds(
+    Instrument,
+    symbol=SYMBOLS,
+    tick=AMOUNTS,
+    lot=AMOUNTS,
+    minimum_notional=AMOUNTS,
+    kind=st.sampled_from(["spot", "perpetual"]),
+    contract_size=AMOUNTS,
+    leverage_max=LEVERAGES,
+    maintenance_fraction=FRACTIONS,
+    liquidation_fee=FRACTIONS,
+    funding_interval_hours=st.integers(1, 24),
+)
 MARKETS = st.builds(
     MarketReference,
     venue=NAMES,
@@ -68,10 +110,62 @@ MARKETS = st.builds(
     instruments=st.lists(INSTRUMENTS, max_size=3).map(tuple),
 )
 STRATEGIES = st.builds(StrategyReference, name=NAMES, version=st.integers(1, 9), parameters=PARAMETERS)
-LIMITS = st.builds(
-    RiskLimits, position_fraction_max=FRACTIONS, positions_max=st.integers(1, 50), exposure_fraction_max=FRACTIONS
+STOP_GUARDS = st.builds(
+    StopGuard, stops_max=COUNTS, lookback_candles=COUNTS, pause_candles=COUNTS, per_symbol=st.booleans()
 )
-BRACKETS = st.builds(Bracket, stop_fraction=FRACTIONS, target_fraction=FRACTIONS)
+PROFIT_GUARDS = st.builds(
+    ProfitGuard, trades_min=COUNTS, lookback_candles=COUNTS, return_min=SIGNED, pause_candles=COUNTS
+)
+_FRACTION_LIMITS = (
+    "net_exposure_fraction_max", "correlated_exposure_fraction_max", "notional_min", "stop_distance_min",
+    "stop_distance_max", "reward_risk_min", "reward_fees_min", "liquidation_distance_min", "confidence_min",
+    "drawdown_max", "daily_loss_max", "fleet_exposure_max", "fleet_net_exposure_max",
+)  # fmt: skip
+_COUNT_LIMITS = ("trades_per_day_max", "entries_per_cycle_max", "cooldown_candles")
+LIMITS = st.builds(
+    RiskLimits,
+    position_fraction_max=FRACTIONS,
+    positions_max=st.integers(1, 50),
+    exposure_fraction_max=FRACTIONS,
+    correlation_min=FRACTIONS,
+    leverage_max=LEVERAGES,
+    stop_guard=st.none() | STOP_GUARDS,
+    profit_guard=st.none() | PROFIT_GUARDS,
+    **dict.fromkeys(_FRACTION_LIMITS, st.none() | FRACTIONS),
+    **dict.fromkeys(_COUNT_LIMITS, st.none() | COUNTS),
+)
+FEES = st.builds(FeeSchedule, maker=FRACTIONS, taker=FRACTIONS, buys_pay_in=st.sampled_from(["quote", "base"]))
+SIZINGS = st.builds(
+    Sizing,
+    method=st.sampled_from(get_args(SizingMethod)),
+    risk_fraction=FRACTIONS,
+    kelly_min=FRACTIONS,
+    kelly_max=FRACTIONS,
+    kelly_trades_min=COUNTS,
+)
+PAPERS = st.builds(
+    PaperModel,
+    half_spread=FRACTIONS,
+    slippage_factor=FRACTIONS,
+    slippage_max=FRACTIONS,
+    slippage_jitter=FRACTIONS,
+    participation_max=st.none() | FRACTIONS,
+    latency_candles=COUNTS,
+    latency_milliseconds=COUNTS,
+    funding_rate=SIGNED,
+    seed=st.integers(0, 2**62),
+)
+BRACKETS = st.builds(
+    Bracket,
+    stop_fraction=FRACTIONS,
+    target_fraction=FRACTIONS,
+    stop_price=st.none() | AMOUNTS,
+    target_price=st.none() | AMOUNTS,
+    trailing_fraction=st.none() | FRACTIONS,
+    trailing_activation=FRACTIONS,
+    candles_max=st.none() | COUNTS,
+    scale_out=st.lists(st.builds(ScaleOut, target_fraction=FRACTIONS, share=FRACTIONS), max_size=2).map(tuple),
+)
 SEALED = st.builds(
     EncryptedText,
     subject=NAMES,
@@ -89,8 +183,11 @@ LIFECYCLE: Sequence[st.SearchStrategy[Fact]] = (
         strategy=STRATEGIES,
         market=MARKETS,
         limits=LIMITS,
-        fees=st.builds(FeeSchedule, maker=FRACTIONS, taker=FRACTIONS),
+        fees=FEES,
         quote=st.just("USDT"),
+        sizing=st.none() | SIZINGS,
+        paper=st.none() | PAPERS,
+        leverage=st.none() | LEVERAGES,
     ),
     st.builds(BotNoticed, at=MOMENTS),
     st.builds(BotClaimed, epoch=st.integers(1, 2**62), holder=NAMES),
@@ -98,6 +195,16 @@ LIFECYCLE: Sequence[st.SearchStrategy[Fact]] = (
     st.builds(BotPaused, reason=TEXTS, effective_at=st.none() | MOMENTS),
     st.builds(BotStopped, reason=TEXTS, effective_at=st.none() | MOMENTS),
     st.builds(BotHalted, rule=NAMES, reason=TEXTS),
+    st.builds(
+        TradingStateSet,
+        state=TRADING_STATES,
+        reason=TEXTS,
+        scope=st.sampled_from(["bot", "fleet"]),
+        effective_at=st.none() | MOMENTS,
+    ),
+    st.builds(TradingStateTripped, at=MOMENTS, state=TRADING_STATES, rule=NAMES, limit=AMOUNTS, value=AMOUNTS),
+    st.builds(HighWaterRaised, at=MOMENTS, equity=AMOUNTS),
+    st.builds(DayOpened, at=MOMENTS, equity=AMOUNTS),
 )
 CAPITAL: Sequence[st.SearchStrategy[Fact]] = (
     st.builds(CapitalDeposited, amount=AMOUNTS, reference=TEXTS),
@@ -117,9 +224,19 @@ DECISIONS: Sequence[st.SearchStrategy[Fact]] = (
         strategy_version=st.integers(1, 9),
         parameters=PARAMETERS,
         measurements=MEASUREMENTS,
-        intent=st.sampled_from(["enter_long", "exit"]),
+        intent=st.sampled_from(get_args(Intent)),
         mark=AMOUNTS,
         equity=AMOUNTS,
+        size_fraction=st.none() | FRACTIONS,
+        entry_price=st.none() | AMOUNTS,
+        stop_loss=st.none() | AMOUNTS,
+        take_profit=st.none() | AMOUNTS,
+        confidence=st.none() | FRACTIONS,
+        setup=TEXTS,
+        reason=TEXTS,
+        fleet_exposure=st.none() | AMOUNTS,
+        fleet_net_exposure=st.none() | SIGNED,
+        fleet_equity=st.none() | AMOUNTS,
     ),
 )
 ORDERS: Sequence[st.SearchStrategy[Fact]] = (
@@ -128,9 +245,9 @@ ORDERS: Sequence[st.SearchStrategy[Fact]] = (
         order_id=NAMES,
         at=MOMENTS,
         symbol=SYMBOLS,
-        side=st.sampled_from(["buy", "sell"]),
-        kind=st.sampled_from(["market", "limit", "stop", "take_profit"]),
-        reason=st.sampled_from(["entry", "exit_signal", "stop_loss", "take_profit"]),
+        side=SIDES,
+        kind=st.sampled_from(get_args(OrderKind)),
+        reason=st.sampled_from(get_args(OrderReason)),
         quantity=st.none() | AMOUNTS,
         notional=st.none() | AMOUNTS,
         trigger_price=st.none() | AMOUNTS,
@@ -138,10 +255,40 @@ ORDERS: Sequence[st.SearchStrategy[Fact]] = (
         reduce_only=st.booleans(),
         decision_id=st.none() | NAMES,
         parent_id=st.none() | NAMES,
+        limit_price=st.none() | AMOUNTS,
+        time_in_force=st.sampled_from(get_args(TimeInForce)),
+        post_only=st.booleans(),
+        trailing_fraction=st.none() | FRACTIONS,
+        oco_group=TEXTS,
+        activation_price=st.none() | AMOUNTS,
+        expires_at=st.none() | MOMENTS,
+        leverage=st.none() | LEVERAGES,
     ),
-    st.builds(OrderDenied, decision_id=NAMES, at=MOMENTS, symbol=SYMBOLS, rule=NAMES, limit=AMOUNTS, value=AMOUNTS),
+    st.builds(
+        OrderDenied,
+        decision_id=NAMES,
+        at=MOMENTS,
+        symbol=SYMBOLS,
+        rule=NAMES,
+        limit=AMOUNTS,
+        value=AMOUNTS,
+        reason=TEXTS,
+    ),
     st.builds(OrderAccepted, order_id=NAMES, at=MOMENTS, venue_order_id=TEXTS),
     st.builds(OrderRejected, order_id=NAMES, at=MOMENTS, reason=TEXTS),
+    st.builds(OrderInDoubt, order_id=NAMES, at=MOMENTS, reason=TEXTS),
+    st.builds(OrderTriggered, order_id=NAMES, at=MOMENTS),
+    st.builds(
+        OrderAmended,
+        order_id=NAMES,
+        at=MOMENTS,
+        reason=TEXTS,
+        quantity=st.none() | AMOUNTS,
+        limit_price=st.none() | AMOUNTS,
+        trigger_price=st.none() | AMOUNTS,
+    ),
+    st.builds(OrderCancelRequested, order_id=NAMES, at=MOMENTS, reason=TEXTS),
+    st.builds(OrderCancelRejected, order_id=NAMES, at=MOMENTS, reason=TEXTS),
     st.builds(
         OrderFilled,
         order_id=NAMES,
@@ -152,10 +299,27 @@ ORDERS: Sequence[st.SearchStrategy[Fact]] = (
         fee=AMOUNTS,
         liquidity=st.sampled_from(["maker", "taker"]),
         complete=st.booleans(),
+        fee_in=st.sampled_from(["quote", "base"]),
     ),
     st.builds(OrderCancelled, order_id=NAMES, at=MOMENTS, reason=TEXTS),
     st.builds(OrderExpired, order_id=NAMES, at=MOMENTS, reason=TEXTS),
 )
+POSITIONS: Sequence[st.SearchStrategy[Fact]] = (
+    st.builds(FundingSettled, symbol=SYMBOLS, at=MOMENTS, rate=SIGNED, mark=AMOUNTS, quantity=SIGNED, amount=SIGNED),
+    st.builds(
+        PositionLiquidated,
+        symbol=SYMBOLS,
+        at=MOMENTS,
+        side=POSITION_SIDES,
+        quantity=AMOUNTS,
+        price=AMOUNTS,
+        fee=AMOUNTS,
+        covered=AMOUNTS,
+    ),
+)
+BOTS = (*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *POSITIONS)
+"""One strategy per fact of a bot."""
+
 USERS: Sequence[st.SearchStrategy[Fact]] = (
     st.builds(
         UserCreated,
@@ -185,7 +349,7 @@ SYSTEM: Sequence[st.SearchStrategy[Fact]] = (
 )
 """One strategy per fact of the installation."""
 
-FACTS: st.SearchStrategy[Fact] = st.one_of(*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *USERS, *SYSTEM)
+FACTS: st.SearchStrategy[Fact] = st.one_of(*BOTS, *USERS, *SYSTEM)
 """Any fact of any type."""
 
 METADATA = st.builds(Metadata, actor=TEXTS, correlation_id=st.none() | st.uuids(), causation_id=st.none() | st.uuids())

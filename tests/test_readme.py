@@ -7,7 +7,9 @@ import typer
 
 from events.codec import FACT_TYPES
 from oxbot.cli.main import app
+from oxbot.cli.risk import limits_markdown
 from oxbot.config import PREFIX, Settings
+from oxbot.core.risk import limits_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -37,6 +39,11 @@ def test_every_setting_is_documented(name: str) -> None:
 @pytest.mark.parametrize("tag", FACT_TYPES)
 def test_every_fact_is_documented(tag: str) -> None:
     assert f"`{tag}`" in README
+
+
+def test_the_table_of_limits_is_the_gates_own() -> None:
+    """``oxbot risk limits --markdown`` prints it."""
+    assert f"\n\n{limits_markdown(limits_table())}\n" in README
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

@@ -49,11 +49,12 @@ async def read_body(request: Request, kind: type[StructT], *, required: bool) ->
     if media_type != "application/json":
         raise Problem(415, "the body must be application/json")
     try:
-        body = msgspec.json.decode(content, type=kind)
+        body, given = msgspec.json.decode(content, type=kind), msgspec.json.decode(content)
     except msgspec.ValidationError as error:
         raise Problem(422, f"body: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "the body is not valid JSON") from error
+    _check_known(given, body, "$")
     _check_decimals(body, "$")
     return body
 
@@ -85,14 +86,35 @@ async def _content(request: Request) -> bytes:
     return bytes(content)
 
 
-def _check_decimals(body: msgspec.Struct, path: str) -> None:
+def _check_known(given: object, read: object, path: str) -> None:
+    """Refuse a field that its type does not have, also in values that facts are made of, which pass over such."""
+    if isinstance(read, msgspec.Struct) and isinstance(given, dict):
+        names = dict(zip(read.__struct_encode_fields__, read.__struct_fields__, strict=True))
+        for name, value in given.items():
+            if name not in names:
+                raise Problem(422, f"body: Object contains unknown field `{name}` - at `{path}`")
+            _check_known(value, getattr(read, names[name]), f"{path}.{name}")
+    elif isinstance(read, dict) and isinstance(given, dict):
+        for name, value in given.items():
+            _check_known(value, read[name], f"{path}.{name}")
+    elif isinstance(read, tuple | list) and isinstance(given, list):
+        for number, (value, item) in enumerate(zip(given, read, strict=True)):
+            _check_known(value, item, f"{path}[{number}]")
+
+
+def _check_decimals(read: object, path: str) -> None:
     """Refuse NaN, infinities, and numbers that are small to write down and huge to compute with."""
-    for name in body.__struct_fields__:
-        value = getattr(body, name)
-        if isinstance(value, msgspec.Struct):
+    if isinstance(read, Decimal) and not _is_plain(read):
+        raise Problem(422, f"body: Expected a number of at most {DECIMAL_DIGITS_MAX} digits - at `{path}`")
+    if isinstance(read, msgspec.Struct):
+        for name in read.__struct_fields__:
+            _check_decimals(getattr(read, name), f"{path}.{name}")
+    elif isinstance(read, dict):
+        for name, value in read.items():
             _check_decimals(value, f"{path}.{name}")
-        elif isinstance(value, Decimal) and not _is_plain(value):
-            raise Problem(422, f"body: Expected a number of at most {DECIMAL_DIGITS_MAX} digits - at `{path}.{name}`")
+    elif isinstance(read, tuple | list):
+        for number, item in enumerate(read):
+            _check_decimals(item, f"{path}[{number}]")
 
 
 def _is_plain(number: Decimal) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from starlette.responses import Response
 
+from events.bot import TradingState
 from events.errors import LogUnavailable
 from oxbot.api.bodies import Nothing, answer
 from oxbot.api.operations import PREFIX, Call, Operation, operation
@@ -16,7 +17,7 @@ from oxbot.app.bots import CommandResult, NewBot, UnknownBot
 from oxbot.app.views import Snapshot
 from oxbot.views.rows import BotRow
 
-_ReasonText = Annotated[
+ReasonText = Annotated[
     str,
     msgspec.Meta(max_length=200, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])", description="Why, for the record."),
 ]
@@ -25,15 +26,19 @@ _ReasonText = Annotated[
 class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why somebody pauses or stops a bot."""
 
-    reason: _ReasonText = ""
+    reason: ReasonText = ""
 
 
 class BotStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a bot stands after a command; ``version`` counts the events of its stream."""
+    """Where a bot stands after a command; ``version`` counts the events of its stream.
+
+    ``trading`` is what its risk gate lets through.
+    """
 
     bot_id: str
     version: int
     status: str
+    trading: TradingState = "active"
 
 
 async def list_bots(call: Call[PageQuery, Nothing], views: Snapshot) -> Response:
@@ -46,7 +51,7 @@ async def list_bots(call: Call[PageQuery, Nothing], views: Snapshot) -> Response
 async def create_bot(call: Call[Nothing, NewBot]) -> Response:
     """A new bot; it trades once it is started."""
     result = await call.services.bots.create(call.body, by=call.actor)
-    return await _told(call.services, result, 201, {"Location": f"{PREFIX}/bots/{result.bot_id}"})
+    return await told(call.services, result, 201, {"Location": f"{PREFIX}/bots/{result.bot_id}"})
 
 
 async def show_bot(call: Call[ViewQuery, Nothing], views: Snapshot) -> Response:
@@ -59,17 +64,32 @@ async def show_bot(call: Call[ViewQuery, Nothing], views: Snapshot) -> Response:
 
 async def start_bot(call: Call[Nothing, Nothing]) -> Response:
     """Let a bot trade."""
-    return await _told(call.services, await call.services.bots.start(call.bot_id, by=call.actor))
+    return await told(call.services, await call.services.bots.start(call.bot_id, by=call.actor))
 
 
 async def pause_bot(call: Call[Nothing, Reason]) -> Response:
     """No new entries."""
-    return await _told(call.services, await call.services.bots.pause(call.bot_id, call.body.reason, by=call.actor))
+    return await told(call.services, await call.services.bots.pause(call.bot_id, call.body.reason, by=call.actor))
 
 
 async def stop_bot(call: Call[Nothing, Reason]) -> Response:
     """Close everything and end."""
-    return await _told(call.services, await call.services.bots.stop(call.bot_id, call.body.reason, by=call.actor))
+    return await told(call.services, await call.services.bots.stop(call.bot_id, call.body.reason, by=call.actor))
+
+
+async def told(
+    services: Services, result: CommandResult, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """The answer to a command to a bot."""
+    return await recorded(services, answer(msgspec.convert(result._asdict(), BotStanding), status, headers))
+
+
+async def recorded(services: Services, answered: Response) -> Response:
+    """The answer to a command, with a position of the log by which all that the command recorded is in it."""
+    # The command is recorded, so a log that has gone away since must not make its answer a failure.
+    with suppress(LogUnavailable):
+        answered.headers[POSITION_HEADER] = str(await services.projections.head())
+    return answered
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -149,15 +169,3 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(409, 503),
     ),
 )
-
-
-async def _told(
-    services: Services, result: CommandResult, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    """The answer to a command, with a position of the log by which all that the command recorded is in it."""
-    standing = BotStanding(bot_id=result.bot_id, version=result.version, status=result.status)
-    answered = answer(standing, status, headers)
-    # The command is recorded, so a log that has gone away since must not make its answer a failure.
-    with suppress(LogUnavailable):
-        answered.headers[POSITION_HEADER] = str(await services.projections.head())
-    return answered

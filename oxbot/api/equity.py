@@ -33,7 +33,7 @@ class EquityQuery(ViewQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class EquityAt(msgspec.Struct, frozen=True, kw_only=True):
-    """Cash, and cash plus positions, in quote currency, at the close of the candle that opened at ``at``."""
+    """Cash, and what all of it was worth, in quote currency, at the close of the candle that opened at ``at``."""
 
     at: datetime
     cash: Amount

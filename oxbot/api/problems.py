@@ -17,11 +17,14 @@ from oxbot.api.headers import SECURITY_HEADERS
 from oxbot.app.accounts import CredentialsUnavailable, PasswordsBusy, SignInRefused
 from oxbot.app.audit_proof import NotSealed, UnknownPosition
 from oxbot.app.bots import UnknownBot, UnknownSymbol
+from oxbot.app.fleet_switch import FleetIncomplete
 from oxbot.app.projections import PositionNotReached
 from oxbot.app.tree import TreeUnusable
-from oxbot.core.bot import CommandRefused, InvalidCommand
+from oxbot.core.bot import CommandRefused
 from oxbot.core.candles import UnknownTimeframe
+from oxbot.core.creation import InvalidCommand
 from oxbot.core.risk import InvalidLimits
+from oxbot.core.sizing import InvalidSizing
 from oxbot.core.strategy import InvalidParameter, UnknownStrategy
 
 MEDIA_TYPE = "application/problem+json"
@@ -69,10 +72,12 @@ _MEANINGS: dict[type[OxbotError], _Meaning] = {
     WrongExpectedVersion: _Meaning(409, "conflict", "somebody else changed it at the same time; try again"),
     InvalidCommand: _Meaning(422, "invalid-command"),
     InvalidLimits: _Meaning(422, "invalid-limits"),
+    InvalidSizing: _Meaning(422, "invalid-sizing"),
     InvalidParameter: _Meaning(422, "invalid-parameter"),
     UnknownStrategy: _Meaning(422, "unknown-strategy"),
     UnknownSymbol: _Meaning(422, "unknown-symbol"),
     UnknownTimeframe: _Meaning(422, "unknown-timeframe"),
+    FleetIncomplete: _Meaning(503, "fleet-incomplete"),
     SignInRefused: _Meaning(401, "sign-in-refused"),
     PasswordsBusy: _Meaning(503, "busy"),
     StoreUnavailable: _Meaning(503, "unavailable", _AWAY),

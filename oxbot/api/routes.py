@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from oxbot.api import bots, equity, health, log, openapi, portfolios, projections, sessions
+from oxbot.api import bots, equity, health, log, memory, openapi, portfolios, projections, risk, sessions, trading_state
 from oxbot.api.operations import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -15,8 +15,11 @@ OPERATIONS: tuple[Operation, ...] = (
     *openapi.OPERATIONS,
     *sessions.OPERATIONS,
     *bots.OPERATIONS,
+    *trading_state.OPERATIONS,
     *portfolios.OPERATIONS,
+    *memory.OPERATIONS,
     *equity.OPERATIONS,
+    *risk.OPERATIONS,
     *log.OPERATIONS,
     *projections.OPERATIONS,
 )

@@ -12,11 +12,16 @@ from events.identifiers import BotId, Symbol, bot_stream
 from events.log import EventLog
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.clock import Clock
+from oxbot.app.fleet_book import FleetBook
 from oxbot.app.handle import FoldCache, Folded, fold_stream, handle
 from oxbot.core.bot import BotDecider, ClaimBot, Lived, NoticeStatus, ObserveFrame
+from oxbot.core.candle_series import SharedSeries
 from oxbot.core.candles import Frame, Series, timeframe_duration
+from oxbot.core.entry import Fleet
 from oxbot.core.market_view import MarketView
 from oxbot.core.state import BotState
+
+FRAMES_AT_ONCE = 32
 
 logger = structlog.get_logger(__name__)
 
@@ -41,7 +46,10 @@ class BotRunner:
         clock: Clock,
         holder: str,
         cache: FoldCache[BotState] | None = None,
+        shared: SharedSeries | None = None,
+        fleets: FleetBook | None = None,
     ) -> None:
+        """It looks at its candles in the ``shared`` series of its process, and at other bots' stakes in ``fleets``."""
         self._stream = bot_stream(bot_id)
         self._log = log
         self._decider = decider
@@ -49,6 +57,8 @@ class BotRunner:
         self._clock = clock
         self._holder = holder
         self._cache = cache
+        self._shared = shared
+        self._fleets = fleets
         self._folded: Folded[BotState] = Folded(decider.initial, 0)
         self._epoch = 0
         self._view: MarketView
@@ -98,11 +108,16 @@ class BotRunner:
         return tuple(instrument.symbol for instrument in self.state.configuration.market.instruments)
 
     async def observe(self, frames: Sequence[Frame]) -> None:
-        """Live through the frames in order; those at or before the cursor are skipped."""
-        for frame in frames:
+        """Live through the frames in order; those at or before the cursor are skipped.
+
+        Others get their turn every few frames, so that bots which look at the same candles go through them together.
+        """
+        for number, frame in enumerate(frames, start=1):
             async with self._turn:
                 if frame.open_time > self._cursor:
                     await self._observe(frame)
+            if number % FRAMES_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def refresh(self) -> None:
         """Fold what others have appended, such as a pause."""
@@ -121,7 +136,7 @@ class BotRunner:
 
     async def _observe(self, frame: Frame) -> None:
         self._view.push(frame)
-        command = ObserveFrame(self._epoch, frame, self._view, self._lived())
+        command = ObserveFrame(self._epoch, frame, self._view, self._lived(), await self._fleet())
         closed_at = frame.open_time + self._candle
         before = self._folded.version
         self._folded = await handle(
@@ -139,6 +154,13 @@ class BotRunner:
         if self._folded.version > before:
             logger.info("bot_acted", stream=self._stream, candle=frame.open_time, version=self._folded.version)
 
+    async def _fleet(self) -> Fleet | None:
+        """What others of the fleet have at stake, for a bot that has a limit on it."""
+        configuration = self.state.configuration
+        limits = configuration.limits
+        limited = limits.fleet_exposure_max is not None or limits.fleet_net_exposure_max is not None
+        return await self._fleets.without(configuration.bot_id) if limited and self._fleets is not None else None
+
     def _lived(self) -> Lived:
         """What this incarnation has lived, so that no later one lives it again under a status that came too late."""
         return Lived(self._cursor, self.state.standings)
@@ -148,7 +170,7 @@ class BotRunner:
         self._candle = timeframe_duration(market.timeframe)
         self._cursor = self.state.cursor or market.begins_at - self._candle
         capacity = self._decider.window(self.state)
-        self._view = MarketView(self.symbols, capacity=capacity)
+        self._view = MarketView.of(market, capacity=capacity, shared=self._shared)
         for symbol in self.symbols:
             series = Series(market.venue, symbol, market.timeframe)
             candles = await self._candles.window(series, last=self._cursor, count=capacity)

@@ -1,6 +1,6 @@
-"""What people do to bots: create, start, pause, stop. Every one of these is an append through ``handle``."""
+"""What people do to bots: create, start, pause, stop, halt. Every one of these is an append through ``handle``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
@@ -8,16 +8,28 @@ from typing import NamedTuple, Protocol
 import msgspec
 from uuid_utils import uuid7
 
+from events.bot import BotCreated, TradingState
 from events.envelope import Metadata
 from events.errors import OxbotError
 from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
 from events.log import EventLog
-from events.values import FeeSchedule, Instrument, MarketReference, RiskLimits
+from events.values import (
+    FeeSchedule,
+    Instrument,
+    InstrumentKind,
+    MarketReference,
+    PaperModel,
+    RiskLimits,
+    Sizing,
+)
 from oxbot.app.handle import FoldCache, Folded, fold_stream, handle
-from oxbot.core.bot import BotDecider, CreateBot, PauseBot, StartBot, StopBot
+from oxbot.core.bot import BotDecider, PauseBot, SetTradingState, StartBot, StopBot
+from oxbot.core.creation import CreateBot
 from oxbot.core.state import BotState
 
-StatusCommand = StartBot | PauseBot | StopBot
+PAGE = 1000
+
+StatusCommand = StartBot | PauseBot | StopBot | SetTradingState
 
 
 class UnknownBot(OxbotError):
@@ -28,8 +40,19 @@ class UnknownSymbol(OxbotError):
     """The market has no such symbol; the text lists those it has."""
 
 
+class PaperTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How paper trades a symbol where that is not what the market says of it; the fields are those of an instrument."""
+
+    kind: InstrumentKind = "spot"
+    contract_size: Decimal = Decimal(1)
+    leverage_max: Decimal = Decimal(1)
+    maintenance_fraction: Decimal = Decimal(0)
+    liquidation_fee: Decimal = Decimal(0)
+    funding_interval_hours: int = 8
+
+
 class NewBot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a person says of a bot to be created; capital in quote currency."""
+    """What a person says of a bot to be created; capital in quote currency, instruments by symbol."""
 
     name: str
     symbols: tuple[Symbol, ...]
@@ -37,6 +60,10 @@ class NewBot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     parameters: dict[str, str] = {}
     capital: Decimal = Decimal(10000)
     limits: RiskLimits = RiskLimits()
+    sizing: Sizing | None = None
+    paper: PaperModel | None = None
+    leverage: Decimal | None = None
+    instruments: dict[Symbol, PaperTerms] = {}
 
 
 class CommandResult(NamedTuple):
@@ -45,6 +72,7 @@ class CommandResult(NamedTuple):
     bot_id: BotId
     version: int
     status: str
+    trading: TradingState = "active"
 
 
 class MarketTerms(Protocol):
@@ -98,7 +126,11 @@ class BotCommands:
         self._cache = cache
 
     async def create(self, request: NewBot, *, bot_id: BotId | None = None, by: str | None = None) -> CommandResult:
-        """Create a bot. Raises ``UnknownSymbol``, ``UnknownStrategy``, ``InvalidParameter`` or ``InvalidCommand``."""
+        """Create a bot.
+
+        Raises ``UnknownSymbol``, ``UnknownStrategy``, ``InvalidParameter``, ``InvalidLimits``, ``InvalidSizing`` or
+        ``InvalidCommand``.
+        """
         chosen = bot_id or BotId(uuid7().hex[-20:])
         command = creation(
             request,
@@ -121,6 +153,31 @@ class BotCommands:
     async def stop(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
         """Close at the open after the market's next candle and end. Raises ``UnknownBot`` or ``CommandRefused``."""
         return await self._manage(bot_id, StopBot(reason), by=by)
+
+    async def set_trading(
+        self,
+        bot_id: BotId,
+        state: TradingState,
+        reason: str = "",
+        *,
+        of_fleet: bool = False,
+        by: str | None = None,
+    ) -> CommandResult:
+        """What the bot's gate lets through from the market's next candle on. Raises as ``pause``.
+
+        ``of_fleet`` says that the whole fleet was told.
+        """
+        command = SetTradingState(state, reason, "fleet" if of_fleet else "bot")
+        return await self._manage(bot_id, command, by=by)
+
+    async def fleet_bots(self) -> AsyncIterator[BotId]:
+        """Every bot of the fleet that the log knows, in order of creation; also those created while this reads."""
+        position = 0
+        while page := await self._log.read_all(after_position=position, limit=PAGE, types=("bot.created",)):
+            position = page[-1].position
+            for event in page:
+                if isinstance(event.fact, BotCreated) and event.fact.fleet == self._fleet:
+                    yield event.fact.bot_id
 
     async def _manage(self, bot_id: BotId, command: StatusCommand, *, by: str | None) -> CommandResult:
         known = await fold_stream(self._log, self._decider, bot_stream(bot_id), cache=self._cache)
@@ -169,27 +226,40 @@ def creation(
             venue=market.venue,
             timeframe=market.timeframe,
             begins_at=begins_at,
-            instruments=_instruments(request.symbols, market),
+            instruments=_instruments(request, market),
         ),
         capital=request.capital,
         quote=_quote(request.symbols),
         fees=fees,
         limits=request.limits,
+        sizing=request.sizing,
+        paper=request.paper,
+        leverage=request.leverage,
     )
 
 
-def _instruments(symbols: Sequence[Symbol], market: MarketTerms) -> tuple[Instrument, ...]:
+def _instruments(request: NewBot, market: MarketTerms) -> tuple[Instrument, ...]:
     offered = {instrument.symbol: instrument for instrument in market.instruments}
-    for symbol in symbols:
+    for symbol in request.symbols:
         if symbol not in offered:
             raise UnknownSymbol(
                 f"symbol {symbol!r} is not traded on {market.venue}; there is {', '.join(sorted(offered))}"
             )
-    return tuple(offered[symbol] for symbol in sorted(symbols))
+    for symbol in request.instruments:
+        if symbol not in request.symbols:
+            raise UnknownSymbol(
+                f"instruments names {symbol!r}, which is not one of the bot's symbols {', '.join(request.symbols)}"
+            )
+    return tuple(_on(offered[symbol], request.instruments.get(symbol)) for symbol in sorted(request.symbols))
+
+
+def _on(offered: Instrument, terms: PaperTerms | None) -> Instrument:
+    """The instrument on these terms; steps and smallest notional are always the market's."""
+    return offered if terms is None else msgspec.structs.replace(offered, **msgspec.structs.asdict(terms))
 
 
 def _result(bot_id: BotId, folded: Folded[BotState]) -> CommandResult:
-    return CommandResult(bot_id, folded.version, folded.state.status)
+    return CommandResult(bot_id, folded.version, folded.state.status, folded.state.trading)
 
 
 def _quote(symbols: Sequence[Symbol]) -> str:

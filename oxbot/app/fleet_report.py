@@ -10,9 +10,9 @@ from events.identifiers import BotId
 from oxbot.app.bots import UnknownBot
 from oxbot.app.equity import EquityReader
 from oxbot.app.views import ViewReader
-from oxbot.core.money import ZERO, exact, text
-from oxbot.views.equity import max_drawdown
-from oxbot.views.rows import Amount, BotRow, PortfolioRow, PositionRow, Row, TradeRow
+from oxbot.core.money import exact, text
+from oxbot.views.equity import max_drawdown, result_at, worth
+from oxbot.views.rows import Amount, BotRow, HoldingRow, PortfolioRow, PositionRow, Row, TradeRow
 
 ROWS_MAX = 1_000_000
 
@@ -35,7 +35,10 @@ class TradeResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A position still open at the end, at the last close; ``unrealised`` is net of the fees paid so far."""
+    """A position still open at the end, at the last close.
+
+    ``unrealised`` is what it would come to there: net of the fees and funding paid so far, with what was sold of it.
+    """
 
     symbol: str
     side: str
@@ -94,10 +97,9 @@ class FleetReporter:
         marks = await self._equity.marks(bot_id)
         positions = await self._many(bot_id, PositionRow)
         trades = await self._many(bot_id, TradeRow)
+        equity = worth(await self._newest_holding(bot_id), marks)
         with exact():
             capital = Decimal(portfolio.deposits) - Decimal(portfolio.withdrawals)
-            held = sum((Decimal(position.quantity) * marks[position.symbol] for position in positions), ZERO)
-            equity = Decimal(portfolio.cash) + held
             opened = tuple(_open_result(position, marks[position.symbol]) for position in positions)
         return BotResult(
             name=bot.name,
@@ -117,6 +119,10 @@ class FleetReporter:
         if body is None:
             raise UnknownBot(f"there is no bot {bot_id} in the views")
         return msgspec.json.decode(body, type=kind)
+
+    async def _newest_holding(self, bot_id: BotId) -> HoldingRow:
+        [row] = await self._views.rows("holdings", bot_id, limit=1, descending=True)
+        return msgspec.json.decode(row.body, type=HoldingRow)
 
     async def _many(self, bot_id: BotId, kind: type[RowT]) -> list[RowT]:
         rows = await self._views.rows(kind.view, bot_id, limit=ROWS_MAX)
@@ -139,7 +145,6 @@ def _trade_result(trade: TradeRow) -> TradeResult:
 
 
 def _open_result(position: PositionRow, mark: Decimal) -> OpenResult:
-    value = Decimal(position.quantity) * mark
     return OpenResult(
         symbol=position.symbol,
         side=position.side,
@@ -148,5 +153,5 @@ def _open_result(position: PositionRow, mark: Decimal) -> OpenResult:
         entry_price=position.entry_price,
         mark_price=text(mark),
         fees=position.fees,
-        unrealised=text(value - Decimal(position.entry_cost) - Decimal(position.fees)),
+        unrealised=text(result_at(position, mark)),
     )

@@ -14,8 +14,10 @@ from oxbot.app.bot_runner import BotRunner, Superseded
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.clock import Clock
 from oxbot.app.feed import CandleFeed, FeedRequest, FeedUnavailable
+from oxbot.app.fleet_book import FleetBook
 from oxbot.app.handle import FoldCache
 from oxbot.core.bot import BotDecider
+from oxbot.core.candle_series import SharedSeries
 from oxbot.core.candles import Frame
 from oxbot.core.state import BotState
 
@@ -71,6 +73,8 @@ class HostRunner:
         self._candles = candles
         self._clock = clock
         self._cache = cache
+        self._shared = SharedSeries()
+        self._fleets = FleetBook(log)
         self._bots: dict[BotId, BotRunner] = {}
         self._ended: dict[BotId, BotEnd] = {}
         self._seen: datetime | None = None
@@ -123,6 +127,8 @@ class HostRunner:
             clock=self._clock,
             holder=self._name,
             cache=self._cache,
+            shared=self._shared,
+            fleets=self._fleets,
         )
         await runner.claim()
         self._bots[bot_id] = runner

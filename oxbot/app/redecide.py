@@ -17,6 +17,7 @@ from events.bot import (
     CapitalDeposited,
     CapitalWithdrawn,
     DecisionMade,
+    TradingStateSet,
 )
 from events.identifiers import BotId, bot_stream
 from events.log import EventLog
@@ -25,7 +26,9 @@ from oxbot.app.candle_store import CandleStore
 from oxbot.app.stored_frames import StoredFrames
 from oxbot.core.bot import BotDecider, ObserveFrame
 from oxbot.core.candles import Frame, timeframe_duration
+from oxbot.core.entry import Fleet
 from oxbot.core.market_view import MarketView
+from oxbot.core.money import ZERO
 from oxbot.core.state import BotState
 
 _GIVEN = (
@@ -36,6 +39,7 @@ _GIVEN = (
     BotPaused,
     BotStopped,
     BotHalted,
+    TradingStateSet,
     CapitalDeposited,
     CapitalWithdrawn,
 )
@@ -137,17 +141,16 @@ class _Life:
     def _see(self, frame: Frame) -> None:
         if self._frames == 0:
             state = self._states[-1]
-            symbols = [instrument.symbol for instrument in state.configuration.market.instruments]
-            self._view = MarketView(symbols, capacity=self._decider.window(state))
+            self._view = MarketView.of(state.configuration.market, capacity=self._decider.window(state))
         self._view.push(frame)
         self._frames += 1
 
-    def _decide(self, frame: Frame, state: BotState) -> tuple[BotFact, ...]:
-        return tuple(self._decider.decide(ObserveFrame(state.epoch, frame, self._view), state))
+    def _decide(self, frame: Frame, state: BotState, fleet: Fleet | None = None) -> tuple[BotFact, ...]:
+        return tuple(self._decider.decide(ObserveFrame(state.epoch, frame, self._view, fleet=fleet), state))
 
     def _compare(self, frame: Frame, recorded: tuple[BotFact, ...]) -> Difference | None:
         state = self._states[-1]
-        decided = self._decide(frame, state)
+        decided = self._decide(frame, state, _fleet(recorded))
         if decided != recorded:
             return Difference(self._bot_id, frame.open_time, recorded, decided)
         for fact in recorded:
@@ -196,10 +199,23 @@ def _spans(facts: Sequence[BotFact]) -> Iterator[_Span]:
     yield _Span(tuple(given), ())
 
 
+def _fleet(cycle: Sequence[BotFact]) -> Fleet | None:
+    """What the fleet's other bots had at stake, as the cycle's entries recorded it; one that enters nothing needs none.
+
+    It came from outside, so it is taken from the log as candles are.
+    """
+    for fact in cycle:
+        if isinstance(fact, DecisionMade) and fact.fleet_exposure is not None:
+            return Fleet(
+                fact.fleet_exposure, fact.fleet_net_exposure or ZERO, fact.fleet_equity or ZERO, fact.fleet_position
+            )
+    return None
+
+
 def _undated(fact: BotFact) -> bool:
     """Whether the fact changed the bot's status and does not say from which candle on."""
     match fact:
-        case BotStarted() | BotPaused() | BotStopped():
+        case BotStarted() | BotPaused() | BotStopped() | TradingStateSet():
             return fact.effective_at is None
         case _:
             return isinstance(fact, BotHalted)

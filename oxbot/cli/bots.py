@@ -1,4 +1,4 @@
-"""``oxbot bots``: create, list, show, start, pause and stop the bots of the main fleet."""
+"""``oxbot bots``: create, list, show, start, pause, stop and halt the bots of the main fleet."""
 
 import asyncio
 import os
@@ -11,24 +11,29 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from events.bot import TradingState
 from events.identifiers import BotId
 from oxbot.app.bots import BotCommands, CommandResult, NewBot, UnknownBot
 from oxbot.app.equity import EquityReader, EverythingStoredIsClosed
 from oxbot.app.fleet_report import FleetReporter
+from oxbot.app.fleet_switch import Switched, switch_fleet
 from oxbot.app.projection import ProjectionRunner
 from oxbot.app.views import StoredRow
-from oxbot.cli.inputs import parse_amount, parse_parameters, parse_symbols
+from oxbot.cli.inputs import InvalidInput, parse_amount, parse_parameters, parse_symbols
 from oxbot.cli.installation import Installation, open_installation
 from oxbot.config import load_settings
 from oxbot.logs import configure_logs
 from oxbot.views.rows import BotRow, PortfolioRow
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, show, start, pause and stop bots.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, show, start, pause, stop and halt bots.")
 
 PAGE = 500
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _BotArgument = Annotated[str, typer.Argument(help="The bot's id.")]
+_OneOrAll = Annotated[str | None, typer.Argument(help="The bot's id.")]
+_All = Annotated[bool, typer.Option("--all", help="Every bot of the fleet.")]
+_Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 
 
 @app.command("list")
@@ -41,12 +46,13 @@ def list_bots(as_json: _Json = False) -> None:
         if as_json:
             sys.stdout.write("[" + ",".join(row.body.decode() for row in rows) + "]\n")
             return
-        table = Table("bot", "fleet", "name", "status", "strategy", "symbols", "cash")
+        table = Table("bot", "fleet", "name", "status", "trading", "strategy", "symbols", "cash", "free")
         for row in rows:
             bot = msgspec.json.decode(row.body, type=BotRow)
             money = msgspec.json.decode(portfolios[row.bot_id], type=PortfolioRow)
             symbols = ", ".join(bot.symbols)
-            table.add_row(bot.bot_id, bot.fleet, bot.name, bot.status, bot.strategy, symbols, money.cash)
+            standing = bot.bot_id, bot.fleet, bot.name, bot.status, bot.trading
+            table.add_row(*standing, bot.strategy, symbols, money.cash, money.free)
         Console().print(table)
 
     _run(work)
@@ -91,6 +97,24 @@ def stop(bot: _BotArgument, reason: str = "", as_json: _Json = False) -> None:
 
 
 @app.command()
+def halt(bot: _OneOrAll = None, everyone: _All = False, reason: _Reason = "", as_json: _Json = False) -> None:
+    """Let a bot, or the fleet with --all, do nothing but protect what it holds."""
+    _switch(bot, "halted", reason, everyone=everyone, as_json=as_json)
+
+
+@app.command()
+def reduce(bot: _OneOrAll = None, everyone: _All = False, reason: _Reason = "", as_json: _Json = False) -> None:
+    """Let a bot, or the fleet with --all, only make its positions smaller."""
+    _switch(bot, "reducing", reason, everyone=everyone, as_json=as_json)
+
+
+@app.command()
+def activate(bot: _OneOrAll = None, everyone: _All = False, reason: _Reason = "", as_json: _Json = False) -> None:
+    """Let a bot, or the fleet with --all, enter again; its drawdown counts anew from there."""
+    _switch(bot, "active", reason, everyone=everyone, as_json=as_json)
+
+
+@app.command()
 def show(bot: _BotArgument) -> None:
     """Show a bot's result so far, as JSON."""
 
@@ -113,9 +137,35 @@ def _command(call: Callable[[BotCommands], Awaitable[CommandResult]], *, as_json
         if as_json:
             sys.stdout.write(msgspec.json.encode(result._asdict()).decode() + "\n")
         else:
-            sys.stdout.write(f"bot {result.bot_id} is {result.status}\n")
+            trading = "" if result.trading == "active" else f", {result.trading}"
+            sys.stdout.write(f"bot {result.bot_id} is {result.status}{trading}\n")
 
     _run(work)
+
+
+def _switch(bot: str | None, state: TradingState, reason: str, *, everyone: bool, as_json: bool) -> None:
+    if (bot is None) != everyone:
+        raise InvalidInput("name one bot, or say --all")
+    if bot is not None:
+        _command(lambda commands: commands.set_trading(BotId(bot), state, reason), as_json=as_json)
+        return
+
+    async def work(installation: Installation) -> None:
+        switched = await switch_fleet(installation.commands("cli"), state, reason)
+        if as_json:
+            sys.stdout.write(msgspec.json.encode([_raw(outcome) for outcome in switched]).decode() + "\n")
+            return
+        for bot_id, result, refusal in switched:
+            sys.stdout.write(
+                refusal + "\n" if result is None else f"bot {bot_id} is {result.status}, {result.trading}\n"
+            )
+
+    _run(work)
+
+
+def _raw(outcome: Switched) -> dict[str, object]:
+    standing = None if outcome.result is None else outcome.result._asdict()
+    return {"bot_id": outcome.bot_id, "standing": standing, "refusal": outcome.refusal}
 
 
 def _run(work: Callable[[Installation], Awaitable[None]]) -> None:

@@ -18,6 +18,8 @@ from oxbot.cli import database as database_commands
 from oxbot.cli import market as market_commands
 from oxbot.cli import privacy as privacy_commands
 from oxbot.cli import projections as projections_commands
+from oxbot.cli import risk as risk_commands
+from oxbot.cli.compare import compare
 from oxbot.cli.demo import Demo, DemoOptions
 from oxbot.cli.inputs import (
     InvalidInput,
@@ -47,6 +49,8 @@ app.add_typer(market_commands.app, name="market")
 app.add_typer(database_commands.app, name="db")
 app.add_typer(privacy_commands.app, name="privacy")
 app.add_typer(projections_commands.app, name="projections")
+app.add_typer(risk_commands.app, name="risk")
+app.command("compare")(compare)
 app.command("replay")(replay)
 
 DEFAULT_SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT,XRP/USDT,DOGE/USDT,ADA/USDT"

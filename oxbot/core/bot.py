@@ -1,9 +1,9 @@
 """The decider of a bot: which facts a command leads to, given everything that already happened."""
 
-import re
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import assert_never
+from typing import Literal, assert_never
 
 import msgspec
 
@@ -17,44 +17,22 @@ from events.bot import (
     BotStopped,
     CapitalDeposited,
     CapitalWithdrawn,
+    TradingState,
+    TradingStateSet,
 )
 from events.errors import OxbotError
-from events.identifiers import BotId, FleetName
-from events.values import FeeSchedule, MarketReference, RiskLimits
-from oxbot.core import money
 from oxbot.core.candles import Frame, timeframe_duration
+from oxbot.core.creation import CreateBot, InvalidCommand, check_amount, check_creation
 from oxbot.core.cycle import Cycle
+from oxbot.core.entry import Fleet
 from oxbot.core.market_view import MarketView
 from oxbot.core.money import exact, text
-from oxbot.core.risk import check_limits
-from oxbot.core.state import INITIAL, BotState, Standing, evolve, status_at
+from oxbot.core.state import INITIAL, BotState, BotStatus, Standing, evolve, standing_at
 from oxbot.core.strategy import Strategies
-
-_NAME = (re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}"), "letters, digits, spaces and _ . -")
-_IDENTIFIER = (re.compile(r"[a-z0-9][a-z0-9-]{0,63}"), "lower-case letters, digits and -")
 
 
 class CommandRefused(OxbotError):
     """A command that the bot, as it is, cannot follow; nothing was recorded."""
-
-
-class InvalidCommand(OxbotError):
-    """A command that no bot could follow; the text names the field."""
-
-
-class CreateBot(msgspec.Struct, frozen=True, kw_only=True):
-    """Bring a bot into being, with its first capital in quote currency."""
-
-    bot_id: BotId
-    fleet: FleetName
-    name: str
-    strategy: str
-    parameters: dict[str, str]
-    market: MarketReference
-    capital: Decimal
-    quote: str
-    fees: FeeSchedule
-    limits: RiskLimits
 
 
 class StartBot(msgspec.Struct, frozen=True):
@@ -74,6 +52,15 @@ class StopBot(msgspec.Struct, frozen=True):
     """Close everything at the next open and end. For ``effective_at`` see ``StartBot``."""
 
     reason: str = ""
+    effective_at: datetime | None = None
+
+
+class SetTradingState(msgspec.Struct, frozen=True):
+    """Say what the gate may let through; "active" also accepts the drawdown so far. For the time see ``StartBot``."""
+
+    state: TradingState
+    reason: str = ""
+    scope: Literal["bot", "fleet"] = "bot"
     effective_at: datetime | None = None
 
 
@@ -114,13 +101,15 @@ class NoticeStatus(msgspec.Struct, frozen=True):
 class ObserveFrame(msgspec.Struct, frozen=True):
     """The candles of one moment have closed; ``view`` shows the market up to and including them.
 
-    With ``lived``, what the incarnation did not know in time is noticed before it decides on these candles.
+    With ``lived``, what the incarnation did not know in time is noticed before it decides on these candles. ``fleet``
+    is what the fleet's other bots have at stake, for limits that count it.
     """
 
     epoch: int
     frame: Frame
     view: MarketView
     lived: Lived | None = None
+    fleet: Fleet | None = None
 
 
 BotCommand = (
@@ -128,6 +117,7 @@ BotCommand = (
     | StartBot
     | PauseBot
     | StopBot
+    | SetTradingState
     | DepositCapital
     | WithdrawCapital
     | ClaimBot
@@ -173,12 +163,12 @@ class BotDecider:
             return []
         noticed = _notice(command.lived, state)
         strategy = self._strategies.bind(state.configuration.strategy)
-        return noticed + Cycle(state, strategy, command.frame, command.view).run()
+        return noticed + Cycle(state, strategy, command.frame, command.view, fleet=command.fleet).run()
 
     def _create(self, command: CreateBot, state: BotState) -> list[BotFact]:
         if state.exists:
             raise CommandRefused(f"bot {command.bot_id} exists already")
-        _check_creation(command)
+        check_creation(command)
         strategy = self._strategies.refer(command.strategy, command.parameters)
         wanted = self._strategies.bind(strategy).size_fraction_max
         if wanted > command.limits.position_fraction_max:
@@ -195,12 +185,23 @@ class BotDecider:
             limits=command.limits,
             fees=command.fees,
             quote=command.quote,
+            sizing=command.sizing,
+            paper=command.paper,
+            leverage=command.leverage,
         )
         return [created, CapitalDeposited(amount=command.capital, reference="initial capital")]
 
 
 def _manage(
-    command: StartBot | PauseBot | StopBot | DepositCapital | WithdrawCapital | ClaimBot | NoticeStatus, state: BotState
+    command: StartBot
+    | PauseBot
+    | StopBot
+    | SetTradingState
+    | DepositCapital
+    | WithdrawCapital
+    | ClaimBot
+    | NoticeStatus,
+    state: BotState,
 ) -> list[BotFact]:
     match command:
         case StartBot():
@@ -209,8 +210,10 @@ def _manage(
             return _pause(command, state)
         case StopBot():
             return _stop(command, state)
+        case SetTradingState():
+            return _set_trading(command, state)
         case DepositCapital():
-            _check_amount(command.amount)
+            check_amount(command.amount)
             return [CapitalDeposited(amount=command.amount, reference=command.reference)]
         case WithdrawCapital():
             return _withdraw(command, state)
@@ -244,6 +247,18 @@ def _stop(command: StopBot, state: BotState) -> list[BotFact]:
     return [BotStopped(reason=command.reason, effective_at=command.effective_at)]
 
 
+def _set_trading(command: SetTradingState, state: BotState) -> list[BotFact]:
+    if state.trading == command.state:
+        return []
+    if state.status == "stopped":
+        raise CommandRefused(f"bot {state.bot_id} was stopped for good; create another")
+    return [
+        TradingStateSet(
+            state=command.state, reason=command.reason, scope=command.scope, effective_at=command.effective_at
+        )
+    ]
+
+
 def _notice(lived: Lived | None, state: BotState) -> list[BotFact]:
     """That the candles lived since the cursor were lived under other statuses than the log now says; else nothing."""
     if lived is None or lived.standings == state.standings:
@@ -252,51 +267,18 @@ def _notice(lived: Lived | None, state: BotState) -> list[BotFact]:
     first = market.begins_at if state.cursor is None else state.cursor + timeframe_duration(market.timeframe)
     changes = [standing.since for standing in (*lived.standings, *state.standings) if standing.since is not None]
     moments = [first, *(since for since in changes if since > first)]
-    differ = any(status_at(lived.standings, at) != state.status_at(at) for at in moments if at <= lived.until)
+    differ = any(_stood(lived.standings, at) != _stood(state.standings, at) for at in moments if at <= lived.until)
     return [BotNoticed(at=lived.until)] if differ else []
 
 
+def _stood(standings: Sequence[Standing], at: datetime) -> tuple[BotStatus, TradingState]:
+    standing = standing_at(standings, at)
+    return standing.status, standing.trading
+
+
 def _withdraw(command: WithdrawCapital, state: BotState) -> list[BotFact]:
-    _check_amount(command.amount)
-    free = state.ledger.cash - state.reserved
+    check_amount(command.amount)
+    free = state.free
     if command.amount > free:
         raise CommandRefused(f"bot {state.bot_id} has {text(free)} free, less than {text(command.amount)}")
     return [CapitalWithdrawn(amount=command.amount, reference=command.reference)]
-
-
-def _check_amount(amount: Decimal, name: str = "amount") -> None:
-    if not (amount.is_finite() and amount > 0):
-        raise InvalidCommand(f"{name} must be above 0, not {amount}")
-    if (fault := money.fault(amount)) is not None:
-        raise InvalidCommand(f"{name} {fault}")
-
-
-def _check_creation(command: CreateBot) -> None:
-    for field, (pattern, words) in (("fleet", _IDENTIFIER), ("bot_id", _IDENTIFIER), ("name", _NAME)):
-        if pattern.fullmatch(getattr(command, field)) is None:
-            raise InvalidCommand(f"{field} {getattr(command, field)!r} must be 1 to 64 {words}")
-    _check_amount(command.capital, "capital")
-    check_limits(command.limits)
-    _check_fees(command.fees)
-    _check_market(command.market)
-
-
-def _check_fees(fees: FeeSchedule) -> None:
-    for name in ("maker", "taker"):
-        if not 0 <= getattr(fees, name) < Decimal("0.1"):
-            raise InvalidCommand(f"fee {name} must be at least 0 and below 0.1, not {getattr(fees, name)}")
-        if (fault := money.fault(getattr(fees, name))) is not None:
-            raise InvalidCommand(f"fee {name} {fault}")
-
-
-def _check_market(market: MarketReference) -> None:
-    timeframe_duration(market.timeframe)
-    symbols = [instrument.symbol for instrument in market.instruments]
-    if not symbols or len(set(symbols)) != len(symbols):
-        raise InvalidCommand(f"a bot needs one or more symbols, each once, not {symbols}")
-    for instrument in market.instruments:
-        if instrument.tick <= 0 or instrument.lot <= 0 or instrument.minimum_notional < 0:
-            raise InvalidCommand(f"{instrument.symbol}: tick and lot must be above 0, minimum notional at least 0")
-        for name in ("tick", "lot", "minimum_notional"):
-            if (fault := money.fault(getattr(instrument, name))) is not None:
-                raise InvalidCommand(f"{instrument.symbol}: {name} {fault}")

@@ -15,6 +15,8 @@ from decimal import (
 _EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
 _RATIO = Context(prec=80, rounding=ROUND_HALF_EVEN)
 
+_SMALLEST = Decimal("1e-18")
+
 AMOUNT_MAX = Decimal("1e15")
 DECIMALS_MAX = 18
 
@@ -54,6 +56,14 @@ def ceil_to_step(amount: Decimal, step: Decimal) -> Decimal:
 def quantity_for_notional(notional: Decimal, price: Decimal, lot: Decimal) -> Decimal:
     """The largest multiple of ``lot`` whose cost at ``price`` is not above ``notional``; no quotient is rounded."""
     return notional // (price * lot) * lot
+
+
+def prorate(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """``amount * part / whole`` to 18 decimals, half to even; the one quotient that is booked. ``whole`` is not 0.
+
+    What is left of the amount is the amount less this, so that the parts of an amount add up to it.
+    """
+    return _RATIO.divide(amount * part, whole).quantize(_SMALLEST, context=_RATIO)
 
 
 def ratio(numerator: Decimal, denominator: Decimal) -> Decimal:

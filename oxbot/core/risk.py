@@ -1,32 +1,28 @@
-"""The one gate that every entry passes: each limit is a rule in one table, each refusal names rule, limit and value."""
+"""The one gate that every entry passes: each limit is a rule in one table, each refusal names rule, limit and value.
 
-from collections.abc import Callable
+Exits never come here. What may pass in which trading state is in ``LETS_THROUGH``.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import msgspec
 
-from events.errors import OxbotError
-from events.identifiers import Symbol
-from events.values import Bracket, RiskLimits
-from oxbot.core import money
-from oxbot.core.money import ZERO
-from oxbot.core.state import BotState
+from events.bot import OrderReason, TradingState
+from events.values import RiskLimits
+from oxbot.core import risk_rules as size
+from oxbot.core import risk_rules_bracket as bracket
+from oxbot.core import risk_rules_history as history
+from oxbot.core.money import exact, text
+from oxbot.core.risk_context import EntryContext, Finding
+from oxbot.core.risk_limits import LIMITS, InvalidLimits, check_limits, value_of
+from oxbot.core.risk_rules_history import daily_loss, drawdown
 
-
-class InvalidLimits(OxbotError):
-    """Risk limits that make no sense; the text names the field and its bounds."""
-
-
-class EntryRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry that a strategy wants: quote notional and protective exits, with equity, exposure and the price now."""
-
-    symbol: Symbol
-    notional: Decimal
-    equity: Decimal
-    exposure: Decimal
-    mark: Decimal
-    bracket: Bracket | None
+__all__ = [
+    "LETS_THROUGH", "RULES", "Denial", "EntryContext", "InvalidLimits", "LimitRow", "Rule", "assess",
+    "check_limits", "limits_table", "passed_loss_limits",
+]  # fmt: skip
 
 
 class Denial(NamedTuple):
@@ -37,76 +33,177 @@ class Denial(NamedTuple):
     value: Decimal
 
 
-Rule = Callable[[BotState, EntryRequest], tuple[Decimal, Decimal]]
-"""A rule answers (limit, value); it is kept if value <= limit."""
+class Rule(NamedTuple):
+    """What a rule computes, which limits it holds to, the unit of its findings, and what it demands, in words.
+
+    It finds nothing (None) where its limit is not set or there is nothing to judge.
+    """
+
+    compute: Callable[[EntryContext], Finding | None]
+    limits: tuple[str, ...]
+    unit: str
+    description: str
 
 
-def _position_fraction(state: BotState, entry: EntryRequest) -> tuple[Decimal, Decimal]:
-    return state.configuration.limits.position_fraction_max * entry.equity, entry.notional
+class LimitRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the table of limits, all in words: ``limit`` is empty for a rule that nobody can set."""
+
+    rule: str
+    limit: str
+    unit: str
+    meaning: str
+    default: str
+    bounds: str
 
 
-def _positions(state: BotState, entry: EntryRequest) -> tuple[Decimal, Decimal]:
-    return Decimal(state.configuration.limits.positions_max), Decimal(len(_committed_symbols(state) | {entry.symbol}))
-
-
-def _one_per_symbol(state: BotState, entry: EntryRequest) -> tuple[Decimal, Decimal]:
-    return Decimal(1), Decimal(1 + (entry.symbol in _committed_symbols(state)))
-
-
-def _exposure(state: BotState, entry: EntryRequest) -> tuple[Decimal, Decimal]:
-    limit = state.configuration.limits.exposure_fraction_max * entry.equity
-    pending = sum((order.notional or ZERO for order in state.orders.values() if order.side == "buy"), ZERO)
-    return limit, entry.exposure + pending + entry.notional
-
-
-def _cash(state: BotState, entry: EntryRequest) -> tuple[Decimal, Decimal]:
-    return state.ledger.cash - state.reserved, entry.notional * (1 + state.configuration.fees.taker)
-
-
-def _minimum_notional(state: BotState, entry: EntryRequest) -> tuple[Decimal, Decimal]:
-    return -state.instrument(entry.symbol).minimum_notional, -entry.notional
-
-
-def _tick_fits_bracket(state: BotState, entry: EntryRequest) -> tuple[Decimal, Decimal]:
-    """A tick wider than the way to the stop or the target would put them on the wrong side of the price."""
-    tick = state.instrument(entry.symbol).tick
-    if entry.bracket is None:
-        return tick, tick
-    return entry.mark * min(entry.bracket.stop_fraction, entry.bracket.target_fraction), tick
-
-
-RULES: dict[str, Rule] = {
-    "one_position_per_symbol": _one_per_symbol,
-    "positions_max": _positions,
-    "position_fraction_max": _position_fraction,
-    "exposure_fraction_max": _exposure,
-    "free_cash": _cash,
-    "minimum_notional": _minimum_notional,
-    "tick_fits_bracket": _tick_fits_bracket,
+RULES: Mapping[str, Rule] = {
+    "trading_state": Rule(size.trading_state, (), "state", "the bot and its fleet are active"),
+    "data_quality": Rule(size.data_quality, (), "fault", "nothing is wrong with the symbol's data"),
+    "short_selling": Rule(size.short_selling, (), "shorts", "only a perpetual is sold short"),
+    "one_position_per_symbol": Rule(
+        size.one_position_per_symbol, (), "positions", "the symbol has no position and no entry at work"
+    ),
+    "positions_max": Rule(
+        size.positions_max, ("positions_max",), "positions", "most positions at once, entries at work included"
+    ),
+    "position_fraction_max": Rule(
+        size.position_fraction_max, ("position_fraction_max",), "quote", "largest notional of one position"
+    ),
+    "exposure_fraction_max": Rule(
+        size.exposure_fraction_max, ("exposure_fraction_max",), "quote", "largest notional of all positions together"
+    ),
+    "net_exposure_fraction_max": Rule(
+        size.net_exposure_fraction_max,
+        ("net_exposure_fraction_max",),
+        "quote",
+        "largest notional of longs less shorts, either way",
+    ),
+    "correlated_exposure_fraction_max": Rule(
+        size.correlated_exposure_fraction_max,
+        ("correlated_exposure_fraction_max", "correlation_min"),
+        "quote",
+        "largest notional of the entry and all positions that move with it",
+    ),
+    "leverage_max": Rule(
+        size.leverage_max, ("leverage_max",), "times", "largest leverage; the venue's own limit holds as well"
+    ),
+    "free_cash": Rule(size.free_cash, (), "quote", "free cash pays for the entry, or its margin, and the taker fee"),
+    "sizing": Rule(size.sizing, (), "quote", "the entry's size could be computed: it has the stop or range it needs"),
+    "minimum_notional": Rule(size.minimum_notional, (), "quote", "at least the venue's smallest notional"),
+    "notional_min": Rule(size.notional_min, ("notional_min",), "quote", "smallest notional of one position"),
+    "bracket_geometry": Rule(
+        bracket.bracket_geometry, (), "price", "stop below price below target; the other way round for a short"
+    ),
+    "tick_fits_bracket": Rule(
+        bracket.tick_fits_bracket, (), "price", "the tick is no wider than the way to the stop or the target"
+    ),
+    "stop_distance_min": Rule(
+        bracket.stop_distance_min, ("stop_distance_min",), "price", "nearest stop; an entry without one is refused"
+    ),
+    "stop_distance_max": Rule(
+        bracket.stop_distance_max, ("stop_distance_max",), "price", "farthest stop; an entry without one is refused"
+    ),
+    "reward_risk_min": Rule(
+        bracket.reward_risk_min, ("reward_risk_min",), "price", "smallest way to the target, in ways to the stop"
+    ),
+    "reward_fees_min": Rule(
+        bracket.reward_fees_min,
+        ("reward_fees_min",),
+        "price",
+        "smallest gain at the target, in round trips' taker fees",
+    ),
+    "liquidation_distance_min": Rule(
+        bracket.liquidation_distance_min,
+        ("liquidation_distance_min",),
+        "price",
+        "smallest way to the liquidation price, in ways to the stop",
+    ),
+    "confidence_min": Rule(
+        bracket.confidence_min, ("confidence_min",), "confidence", "least confidence; an entry without one is refused"
+    ),
+    "drawdown_max": Rule(
+        history.drawdown_max, ("drawdown_max",), "quote", "how far equity may be below its highest, deposits aside"
+    ),
+    "daily_loss_max": Rule(
+        history.daily_loss_max, ("daily_loss_max",), "quote", "how far equity may have fallen since midnight (UTC)"
+    ),
+    "trades_per_day_max": Rule(
+        history.trades_per_day_max, ("trades_per_day_max",), "entries", "most entries in one day (UTC)"
+    ),
+    "entries_per_cycle_max": Rule(
+        history.entries_per_cycle_max, ("entries_per_cycle_max",), "entries", "most entries on one candle"
+    ),
+    "cooldown_candles": Rule(
+        history.cooldown_candles, ("cooldown_candles",), "candles", "how long a symbol rests after each of its trades"
+    ),
+    "stop_guard": Rule(
+        history.stop_guard, ("stop_guard",), "candles", "no entries for a while after too many losing stops"
+    ),
+    "profit_guard": Rule(
+        history.profit_guard, ("profit_guard",), "candles", "no entries for a while in a symbol that earned too little"
+    ),
+    "fleet_exposure_max": Rule(
+        size.fleet_exposure_max, ("fleet_exposure_max",), "quote", "largest notional of all the fleet's positions"
+    ),
+    "fleet_net_exposure_max": Rule(
+        size.fleet_net_exposure_max,
+        ("fleet_net_exposure_max",),
+        "quote",
+        "largest notional of the fleet's longs less its shorts, either way",
+    ),
+    "order_validity": Rule(size.order_validity, (), "faults", "the order and its exits are such as a venue can take"),
 }
 """Every rule by name, in the order in which they are asked."""
 
+LETS_THROUGH: Mapping[TradingState, frozenset[OrderReason]] = {
+    "active": frozenset(get_args(OrderReason)),
+    "reducing": frozenset(get_args(OrderReason)) - {"entry"},
+    "halted": frozenset(get_args(OrderReason)) - {"entry", "exit_signal"},
+}
+"""Which orders may be requested in each trading state: when halted, protective exits and what a person asks for."""
 
-def assess(state: BotState, entry: EntryRequest) -> Denial | None:
+
+def assess(context: EntryContext, rules: Mapping[str, Rule] = RULES) -> Denial | None:
     """The first rule that refuses the entry, or None if all allow it. A value exactly at its limit passes."""
-    for name, rule in RULES.items():
-        limit, value = rule(state, entry)
-        if value > limit:
-            return Denial(name, abs(limit), abs(value))
+    with exact():
+        for name, rule in rules.items():
+            finding = rule.compute(context)
+            if finding is not None and not finding.kept:
+                return Denial(name, finding.limit, finding.value)
     return None
 
 
-def check_limits(limits: RiskLimits) -> None:
-    """Raise ``InvalidLimits`` for limits outside what any bot may have."""
-    for name in ("position_fraction_max", "exposure_fraction_max"):
-        value: Decimal = getattr(limits, name)
-        if not 0 < value <= 1:
-            raise InvalidLimits(f"limit {name} must be above 0 and at most 1, not {value}")
-        if (fault := money.fault(value)) is not None:
-            raise InvalidLimits(f"limit {name} {fault}")
-    if limits.positions_max < 1:
-        raise InvalidLimits(f"limit positions_max must be at least 1, not {limits.positions_max}")
+def passed_loss_limits(
+    limits: RiskLimits, *, equity: Decimal, high_water: Decimal | None, day_start_equity: Decimal
+) -> list[Denial]:
+    """The loss limits that equity is past, asked without an entry, so that a bot can be tripped; at one is not past."""
+    with exact():
+        findings: dict[str, Finding] = {}
+        if limits.drawdown_max is not None and high_water is not None:
+            findings["drawdown_max"] = drawdown(limits.drawdown_max, equity=equity, high_water=high_water)
+        if limits.daily_loss_max is not None:
+            findings["daily_loss_max"] = daily_loss(
+                limits.daily_loss_max, equity=equity, day_start_equity=day_start_equity
+            )
+    return [Denial(name, found.limit, found.value) for name, found in findings.items() if not found.kept]
 
 
-def _committed_symbols(state: BotState) -> set[Symbol]:
-    return set(state.ledger.positions) | {order.symbol for order in state.orders.values() if order.side == "buy"}
+def limits_table() -> list[LimitRow]:
+    """The rules in their order with every limit that can be set, for the API, the command line and the documents."""
+    return [row for name, rule in RULES.items() for row in _rows(name, rule)]
+
+
+def _rows(name: str, rule: Rule) -> Iterator[LimitRow]:
+    paths = [path for path in LIMITS if path.split(".")[0] in rule.limits]
+    if not paths:
+        yield LimitRow(rule=name, limit="", unit="", meaning=rule.description, default="", bounds="")
+    for path in paths:
+        limit, default = LIMITS[path], value_of(RiskLimits(), path)
+        yield LimitRow(
+            rule=name,
+            limit=path,
+            unit=limit.unit,
+            meaning=limit.meaning or rule.description,
+            default="none" if default is None else text(Decimal(default)),
+            bounds=limit.bounds_text,
+        )

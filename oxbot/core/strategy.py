@@ -1,15 +1,18 @@
 """What a strategy is: a pure function of closed candles, bound to checked parameters."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from events.bot import Intent
 from events.errors import OxbotError
-from events.values import Bracket, Measurement, Parameter, StrategyReference
+from events.identifiers import Symbol
+from events.values import Bracket, Measurement, Parameter, PositionSide, StrategyReference
 from oxbot.core.market_view import CandleWindow
+from oxbot.core.memory import NO_MEMORY, Memory
 
 
 class UnknownStrategy(OxbotError):
@@ -20,13 +23,47 @@ class InvalidParameter(OxbotError):
     """A strategy parameter that is unknown, malformed or out of bounds; the text names it."""
 
 
+class Holding(NamedTuple):
+    """The bot's open position in the symbol, as a strategy may look at it."""
+
+    side: PositionSide
+    quantity: Decimal
+    entry_price: Decimal
+    opened_at: datetime
+    candles: int
+    """Closed candles since the one in which it was opened; 0 at the close of that one."""
+    setup: str
+    reduced: bool = False
+    """Whether part of it was taken off already."""
+
+
+class StrategyState(NamedTuple):
+    """What a strategy may know besides candles: what the bot holds of the symbol, and what its trades taught it."""
+
+    holding: Holding | None = None
+    memory: Memory = NO_MEMORY
+    symbol: Symbol = Symbol("")
+
+
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """What a strategy wants done at the next open, and the numbers that made it want that."""
+    """What a strategy wants done at the next open, why, and the numbers that made it want that.
+
+    An entry asks for a share of equity and may name a limit (``entry_price``), levels for its exits, which it prefers
+    to the fractions of ``bracket``, and how sure it is (0 to 1). ``setup`` is the name under which the trade will be
+    remembered. "reduce" takes ``reduce_fraction`` of the position off.
+    """
 
     intent: Intent
     measurements: tuple[Measurement, ...]
     size_fraction: Decimal = Decimal(0)
     bracket: Bracket | None = None
+    entry_price: Decimal | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    confidence: Decimal | None = None
+    setup: str = ""
+    reason: str = ""
+    reduce_fraction: Decimal = Decimal(1)
 
 
 class BoundStrategy(Protocol):
@@ -42,7 +79,7 @@ class BoundStrategy(Protocol):
         """The largest share of equity that it will ask to put into one entry."""
         ...
 
-    def observe(self, window: CandleWindow, *, holding: bool) -> Signal | None:
+    def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:
         """What to do at the close of the window's newest candle, or None for nothing."""
         ...
 

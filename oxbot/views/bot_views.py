@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import assert_never
 
@@ -19,35 +18,46 @@ from events.bot import (
     BotStopped,
     CapitalDeposited,
     CapitalWithdrawn,
+    DayOpened,
     DecisionMade,
+    FundingSettled,
+    HighWaterRaised,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
+    OrderCancelRejected,
+    OrderCancelRequested,
     OrderDenied,
     OrderExpired,
     OrderFilled,
+    OrderInDoubt,
     OrderRejected,
     OrderRequested,
+    OrderTriggered,
+    PositionLiquidated,
+    TradingStateSet,
+    TradingStateTripped,
 )
 from events.envelope import RecordedEvent
-from events.identifiers import BOT_STREAM_PREFIX, OrderId, StreamId, Symbol
-from oxbot.core.ledger import Ledger, Position
-from oxbot.core.money import exact, ratio, text
-from oxbot.core.orders import Order, OrderProgress, progressed
+from events.identifiers import BOT_STREAM_PREFIX, StreamId, Symbol
+from oxbot.core.ledger import ClosedTrip
+from oxbot.core.money import exact, text
+from oxbot.core.orders import Order, OrderProgress
 from oxbot.core.state import INITIAL, BotState, evolve
-from oxbot.views.fold import Draft, Projection
-from oxbot.views.rows import (
-    BOT_VIEWS,
-    BotRow,
-    DecisionRow,
-    HoldingRow,
-    OrderRow,
-    PortfolioRow,
-    PositionRow,
-    RowOfBot,
-    TradeRow,
-    moment_key,
-    numbered,
+from oxbot.views.bot_rows import (
+    bot_row,
+    decision_row,
+    holding_row,
+    order_number,
+    order_row,
+    portfolio_row,
+    position_row,
+    trade_row,
 )
+from oxbot.views.fold import Draft, Projection
+from oxbot.views.rows import BOT_VIEWS, DecisionRow, RowOfBot, moment_key, numbered
+
+LATE_FILL = "it traded after its end"
 
 
 class BotBooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +69,11 @@ class BotBooks(msgspec.Struct, frozen=True, kw_only=True):
     decision: DecisionRow | None = None
 
 
-def project(books: BotBooks, event: RecordedEvent) -> tuple[BotBooks, list[Draft]]:
+Step = tuple[BotBooks, list[Draft]]
+"""The books after an event, and the rows that it changes."""
+
+
+def project(books: BotBooks, event: RecordedEvent) -> Step:
     """The books after the event, and the rows that it changes."""
     fact: BotFact = event.fact  # type: ignore[assignment]  # a bot's stream holds a bot's facts
     after = msgspec.structs.replace(books, state=evolve(books.state, fact))
@@ -67,37 +81,58 @@ def project(books: BotBooks, event: RecordedEvent) -> tuple[BotBooks, list[Draft
         return _project(books, after, fact, event.occurred_at)
 
 
-def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: datetime) -> tuple[BotBooks, list[Draft]]:
+def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: datetime) -> Step:
     match fact:
         # What comes most often first: a type that does not match costs time.
         case OrderRequested():
             return _requested(after, fact)
-        case OrderFilled() | OrderCancelled() | OrderAccepted() | OrderRejected() | OrderExpired():
-            return _progress(before, after, fact)
+        case OrderFilled():
+            return _filled(before, after, fact)
+        case (
+            OrderAccepted()
+            | OrderRejected()
+            | OrderInDoubt()
+            | OrderTriggered()
+            | OrderAmended()
+            | OrderCancelRequested()
+            | OrderCancelRejected()
+            | OrderCancelled()
+            | OrderExpired()
+        ):
+            return after, _progressed(after, fact)
         case DecisionMade():
-            row = _decision_row(after.state, fact)
+            row = decision_row(after.state, fact)
             return msgspec.structs.replace(after, decision=row), [_drafted(row)]
         case OrderDenied():
             return _denied(after, fact)
+        case FundingSettled():
+            return after, [*_money(after.state, fact.at), *_position(after.state, fact.symbol)]
+        case PositionLiquidated():
+            trip = before.state.ledger.liquidate(fact).trip
+            return _traded(after, [*_money(after.state, fact.at), *_position(after.state, fact.symbol)], trip)
+        case CapitalDeposited() | CapitalWithdrawn():
+            since = after.state.cursor or after.state.configuration.market.begins_at
+            return after, list(_money(after.state, since))
         case BotCreated():
             after = msgspec.structs.replace(after, created_at=occurred_at)
             return after, [_bot(after), *_money(after.state, fact.market.begins_at)]
         case BotStarted() | BotPaused() | BotStopped() | BotHalted():
             return after, [_bot(after)]
+        case TradingStateSet() | TradingStateTripped():
+            return after, [_bot(after), _portfolio(after.state)]
+        case HighWaterRaised() | DayOpened():
+            return after, [_portfolio(after.state)]
         case BotClaimed() | BotNoticed():
             return after, []
-        case CapitalDeposited() | CapitalWithdrawn():
-            since = after.state.cursor or after.state.configuration.market.begins_at
-            return after, list(_money(after.state, since))
         case _:
             assert_never(fact)
 
 
-def _requested(after: BotBooks, fact: OrderRequested) -> tuple[BotBooks, list[Draft]]:
+def _requested(after: BotBooks, fact: OrderRequested) -> Step:
     order = after.state.orders[fact.order_id]
     rows = [_order(after.state, order, fact.at), _portfolio(after.state)]
     if fact.symbol in after.state.ledger.positions:
-        rows.append(_position(after.state, fact.symbol))
+        rows += _position(after.state, fact.symbol)
     if after.decision is not None and after.decision.decision_id == fact.decision_id:
         row = msgspec.structs.replace(after.decision, verdict="allowed", order_id=fact.order_id)
         rows.append(_drafted(row))
@@ -105,28 +140,53 @@ def _requested(after: BotBooks, fact: OrderRequested) -> tuple[BotBooks, list[Dr
     return after, rows
 
 
-def _denied(after: BotBooks, fact: OrderDenied) -> tuple[BotBooks, list[Draft]]:
+def _denied(after: BotBooks, fact: OrderDenied) -> Step:
     if after.decision is None or after.decision.decision_id != fact.decision_id:
         return after, []
     row = msgspec.structs.replace(
-        after.decision, verdict="denied", rule=fact.rule, limit=text(fact.limit), value=text(fact.value)
+        after.decision,
+        verdict="denied",
+        rule=fact.rule,
+        limit=text(fact.limit),
+        value=text(fact.value),
+        denial=fact.reason,
     )
     return msgspec.structs.replace(after, decision=row), [_drafted(row)]
 
 
-def _progress(before: BotBooks, after: BotBooks, fact: OrderProgress) -> tuple[BotBooks, list[Draft]]:
-    order = progressed(before.state.orders[fact.order_id], fact)
-    note = getattr(fact, "reason", "")
-    changes = [_order(after.state, order, fact.at, note=note), *_money(after.state, fact.at)]
+def _filled(before: BotBooks, after: BotBooks, fact: OrderFilled) -> Step:
+    order = _known(after.state, fact)
+    note = "" if fact.order_id in before.state.orders else LATE_FILL
+    rows = [
+        _order(after.state, order, fact.at, note=note),
+        *_money(after.state, fact.at),
+        *_position(after.state, order.symbol),
+    ]
     if order.symbol in after.state.ledger.positions:
-        changes.append(_position(after.state, order.symbol))
-    elif isinstance(fact, OrderFilled):
-        changes.append(Draft("positions", after.state.bot_id, order.symbol, None))
-        held = before.state.ledger.positions[order.symbol]
-        trade = _trade_row(before, held, order, fact)
-        changes.append(_drafted(trade))
-        after = msgspec.structs.replace(after, trades=trade.number)
-    return after, changes
+        return after, rows
+    instrument = before.state.instrument(order.symbol)
+    return _traded(after, rows, before.state.ledger.book(instrument, order.side, fact, leverage=order.leverage).trip)
+
+
+def _progressed(after: BotBooks, fact: OrderProgress) -> list[Draft]:
+    order = _known(after.state, fact)
+    rows = [_order(after.state, order, fact.at, note=getattr(fact, "reason", "")), _portfolio(after.state)]
+    if order.symbol in after.state.ledger.positions:
+        rows += _position(after.state, order.symbol)
+    return rows
+
+
+def _known(state: BotState, fact: OrderProgress) -> Order:
+    """The order after the fact, at work or ended."""
+    return state.orders.get(fact.order_id) or state.ended[fact.order_id]
+
+
+def _traded(after: BotBooks, rows: list[Draft], trip: ClosedTrip | None) -> Step:
+    """The step with the trade that closed in it, if one did."""
+    if trip is None:
+        return after, rows
+    row = trade_row(after.state.bot_id, after.trades + 1, trip, after.state.trades[-1])
+    return msgspec.structs.replace(after, trades=row.number), [*rows, _drafted(row)]
 
 
 def _drafted(row: RowOfBot) -> Draft:
@@ -135,167 +195,32 @@ def _drafted(row: RowOfBot) -> Draft:
 
 
 def _bot(books: BotBooks) -> Draft:
-    return Draft("bots", books.state.bot_id, "", partial(_bot_row, books))
+    return Draft("bots", books.state.bot_id, "", partial(bot_row, books.state, books.created_at))
 
 
 def _money(state: BotState, since: datetime) -> Iterator[Draft]:
     yield _portfolio(state)
-    yield Draft("holdings", state.bot_id, moment_key(since), partial(_holding_row, state, since))
+    yield Draft("holdings", state.bot_id, moment_key(since), partial(holding_row, state, since))
 
 
 def _portfolio(state: BotState) -> Draft:
-    return Draft("portfolios", state.bot_id, "", partial(_portfolio_row, state))
+    return Draft("portfolios", state.bot_id, "", partial(portfolio_row, state))
 
 
-def _position(state: BotState, symbol: Symbol) -> Draft:
-    return Draft("positions", state.bot_id, symbol, partial(_position_row, state, symbol))
+def _position(state: BotState, symbol: Symbol) -> list[Draft]:
+    """The symbol's position; where it is flat, its row goes."""
+    held = symbol in state.ledger.positions
+    return [Draft("positions", state.bot_id, symbol, partial(position_row, state, symbol) if held else None)]
 
 
 def _order(state: BotState, order: Order, at: datetime, *, note: str = "") -> Draft:
-    key = numbered(_order_number(order.order_id))
-    return Draft("orders", state.bot_id, key, partial(_order_row, state, order, at, note=note))
-
-
-def _bot_row(books: BotBooks) -> BotRow:
-    bot = books.state.configuration
-    return BotRow(
-        bot_id=bot.bot_id,
-        fleet=bot.fleet,
-        name=bot.name,
-        status=books.state.status,
-        strategy=bot.strategy.name,
-        strategy_version=bot.strategy.version,
-        parameters=bot.strategy.parameters,
-        venue=bot.market.venue,
-        timeframe=bot.market.timeframe,
-        symbols=tuple(instrument.symbol for instrument in bot.market.instruments),
-        begins_at=bot.market.begins_at,
-        quote=bot.quote,
-        created_at=books.created_at or bot.market.begins_at,
-    )
-
-
-def _holding_row(state: BotState, since: datetime) -> HoldingRow:
-    positions = sorted(state.ledger.positions.items())
-    return HoldingRow(
-        bot_id=state.bot_id,
-        since=since,
-        cash=text(state.ledger.cash),
-        quantities=tuple((symbol, text(held.quantity)) for symbol, held in positions),
-    )
-
-
-def _portfolio_row(state: BotState) -> PortfolioRow:
-    ledger: Ledger = state.ledger
-    return PortfolioRow(
-        bot_id=state.bot_id,
-        quote=state.configuration.quote,
-        cash=text(ledger.cash),
-        reserved=text(state.reserved),
-        free=text(ledger.cash - state.reserved),
-        deposits=text(ledger.deposits),
-        withdrawals=text(ledger.withdrawals),
-        realised=text(ledger.realised),
-        fees=text(ledger.fees),
-        as_of=state.cursor,
-    )
-
-
-def _position_row(state: BotState, symbol: Symbol) -> PositionRow:
-    held = state.ledger.positions[symbol]
-    triggers = {order.kind: order.trigger_price for order in state.working(symbol)}
-    return PositionRow(
-        bot_id=state.bot_id,
-        symbol=symbol,
-        side="long",
-        quantity=text(held.quantity),
-        entry_time=held.opened_at,
-        entry_price=_price(held.entry_cost, held.entry_quantity),
-        entry_cost=text(held.entry_cost),
-        fees=text(held.fees),
-        stop_price=_optional(triggers.get("stop")),
-        target_price=_optional(triggers.get("take_profit")),
-    )
-
-
-def _order_row(state: BotState, order: Order, at: datetime, *, note: str = "") -> OrderRow:
-    return OrderRow(
-        bot_id=state.bot_id,
-        order_id=order.order_id,
-        number=_order_number(order.order_id),
-        symbol=order.symbol,
-        side=order.side,
-        kind=order.kind,
-        reason=order.reason,
-        status=order.status,
-        quantity=_optional(order.quantity),
-        notional=_optional(order.notional),
-        trigger_price=_optional(order.trigger_price),
-        reduce_only=order.reduce_only,
-        filled_quantity=text(order.filled_quantity),
-        average_price=_price(order.filled_notional, order.filled_quantity) if order.filled_quantity else None,
-        fees=text(order.fees),
-        requested_at=order.requested_at,
-        updated_at=at,
-        decision_id=order.decision_id,
-        parent_id=order.parent_id,
-        note=note,
-    )
-
-
-def _trade_row(before: BotBooks, held: Position, order: Order, fill: OrderFilled) -> TradeRow:
-    closing = fill.quantity * fill.price
-    fees = held.fees + fill.fee
-    return TradeRow(
-        bot_id=before.state.bot_id,
-        number=before.trades + 1,
-        symbol=held.symbol,
-        side="long",
-        quantity=text(held.entry_quantity),
-        entry_time=held.opened_at,
-        entry_price=_price(held.entry_cost, held.entry_quantity),
-        exit_time=fill.at,
-        exit_price=_price(held.exit_proceeds + closing, held.exit_quantity + fill.quantity),
-        fees=text(fees),
-        net=text(held.exit_proceeds + closing - held.entry_cost - fees),
-        reason=order.reason,
-    )
-
-
-def _decision_row(state: BotState, fact: DecisionMade) -> DecisionRow:
-    return DecisionRow(
-        bot_id=state.bot_id,
-        decision_id=fact.decision_id,
-        number=state.decisions_made,
-        at=fact.at,
-        symbol=fact.symbol,
-        intent=fact.intent,
-        strategy=fact.strategy,
-        strategy_version=fact.strategy_version,
-        parameters=fact.parameters,
-        measurements=fact.measurements,
-        mark=text(fact.mark),
-        equity=text(fact.equity),
-        window=fact.window,
-        window_digest=fact.window_digest,
-    )
-
-
-def _price(notional: Decimal, quantity: Decimal) -> str:
-    return text(ratio(notional, quantity))
-
-
-def _optional(amount: Decimal | None) -> str | None:
-    return None if amount is None else text(amount)
-
-
-def _order_number(order_id: OrderId) -> int:
-    return int(order_id.rsplit("-", 1)[1])
+    key = numbered(order_number(order.order_id))
+    return Draft("orders", state.bot_id, key, partial(order_row, state.bot_id, order, at, note=note))
 
 
 def _owner(stream: StreamId) -> str | None:
     return stream[len(BOT_STREAM_PREFIX) :] if stream.startswith(BOT_STREAM_PREFIX) else None
 
 
-BOTS = Projection("bots", 2, BOT_VIEWS, _owner, BotBooks, project)
-"""What bots are, own and did. Version 2: the books keep which status counts for which candle."""
+BOTS = Projection("bots", 3, BOT_VIEWS, _owner, BotBooks, project)
+"""What bots are, own and did. Version 3: positions of either side, perpetuals, and trades in the ledger's numbers."""

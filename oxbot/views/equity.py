@@ -1,6 +1,6 @@
 """The equity curve of a bot: what it held, marked at each candle's close."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from events.identifiers import Symbol
 from oxbot.core.candles import Frame
 from oxbot.core.money import ZERO, exact, ratio
-from oxbot.views.rows import HoldingRow
+from oxbot.views.rows import HoldingRow, PositionRow
 
 
 class EquityPoint(NamedTuple):
-    """Cash, and cash plus positions at the close of the candle that opened at ``at``; quote currency."""
+    """Cash, and what all of it was worth at the close of the candle that opened at ``at``; quote currency."""
 
     at: datetime
     cash: Decimal
@@ -26,17 +26,36 @@ def equity_curve(holdings: Sequence[HoldingRow], frames: Iterable[Frame]) -> lis
     """
     marks: dict[Symbol, Decimal] = {}
     points: list[EquityPoint] = []
-    index, cash, quantities = -1, ZERO, tuple[tuple[Symbol, Decimal], ...]()
+    index, cash, owed, quantities = -1, ZERO, ZERO, tuple[tuple[Symbol, Decimal], ...]()
     with exact():
         for frame in frames:
             marks.update((symbol, candle.close) for symbol, candle in frame.candles)
             while index + 1 < len(holdings) and holdings[index + 1].since <= frame.open_time:
                 index += 1
-                cash = Decimal(holdings[index].cash)
+                cash, owed = Decimal(holdings[index].cash), Decimal(holdings[index].owed)
                 quantities = tuple((symbol, Decimal(amount)) for symbol, amount in holdings[index].quantities)
             held = sum((quantity * marks.get(symbol, ZERO) for symbol, quantity in quantities), ZERO)
-            points.append(EquityPoint(frame.open_time, cash, cash + held))
+            points.append(EquityPoint(frame.open_time, cash, cash - owed + held))
     return points
+
+
+def worth(holding: HoldingRow, marks: Mapping[Symbol, Decimal]) -> Decimal:
+    """What the bot's cash and holdings come to at these marks; every symbol held needs one."""
+    with exact():
+        held = sum((Decimal(quantity) * marks[symbol] for symbol, quantity in holding.quantities), ZERO)
+        return Decimal(holding.cash) - Decimal(holding.owed) + held
+
+
+def result_at(position: PositionRow, mark: Decimal) -> Decimal:
+    """What the round trip would come to if what is still held were closed at the mark, net of all it has paid so far.
+
+    That is what it has added to cash by now, its fees and funding included, and what is held at the mark; the fee of
+    closing it is not in it.
+    """
+    with exact():
+        earned = Decimal(position.exit_proceeds) + Decimal(position.quantity) * mark - Decimal(position.entry_cost)
+        paid = Decimal(position.fees) - Decimal(position.base_fees) - Decimal(position.funding)
+        return (earned if position.side == "long" else -earned) - paid
 
 
 def max_drawdown(equity: Iterable[Decimal]) -> Decimal:

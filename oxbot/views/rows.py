@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from events.bot import Intent, OrderReason
+from events.bot import Intent, OrderReason, TradingState
 from events.identifiers import BotId, DecisionId, OrderId, Symbol
 from events.user import Role
-from events.values import Measurement, OrderKind, Parameter, Side
+from events.values import InstrumentKind, Measurement, OrderKind, Parameter, PositionSide, Side, TimeInForce
 from oxbot.core.orders import OrderStatus
 from oxbot.core.state import BotStatus
 
@@ -19,6 +19,7 @@ ViewName = Literal[
     "checkpoints", "rebuilds", "skips",
 ]  # fmt: skip
 Verdict = Literal["allowed", "denied"]
+TradeReason = OrderReason | Literal["liquidation"]
 
 BOT_VIEWS: tuple[ViewName, ...] = ("bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings")
 USER_VIEWS: tuple[ViewName, ...] = ("accounts",)
@@ -54,7 +55,7 @@ class RowOfBot(Row, frozen=True, kw_only=True):
 
 
 class BotRow(RowOfBot, frozen=True, kw_only=True):
-    """A bot and how it is set up; one row."""
+    """A bot and how it is set up; one row. ``trading`` is what the risk gate lets through."""
 
     view: ClassVar[ViewName] = "bots"
     fleet: str
@@ -69,10 +70,16 @@ class BotRow(RowOfBot, frozen=True, kw_only=True):
     begins_at: datetime
     quote: str
     created_at: datetime
+    trading: TradingState = "active"
+    leverage: Amount = "1"
 
 
 class PortfolioRow(RowOfBot, frozen=True, kw_only=True):
-    """A bot's money; one row. ``as_of`` is the open time of the newest candle that changed anything."""
+    """A bot's money; one row. ``as_of`` is the open time of the newest candle that changed anything.
+
+    ``locked`` is margin inside ``cash``; ``free`` is what neither margin nor working orders need. ``funding`` is what
+    was received less what was paid. ``high_water`` is the highest equity on record, where a limit asks for it.
+    """
 
     view: ClassVar[ViewName] = "portfolios"
     quote: str
@@ -84,14 +91,23 @@ class PortfolioRow(RowOfBot, frozen=True, kw_only=True):
     realised: Amount
     fees: Amount
     as_of: datetime | None
+    locked: Amount = "0"
+    funding: Amount = "0"
+    trading: TradingState = "active"
+    high_water: Amount | None = None
 
 
 class PositionRow(RowOfBot, frozen=True, kw_only=True):
-    """An open position; the row goes when it closes."""
+    """An open position; the row goes when it closes.
+
+    ``entry_cost`` and ``exit_proceeds`` are the sums of all its fills so far, ``quantity`` what is held now. ``fees``
+    is in quote currency, ``base_fees`` the value of the part that the venue kept of the base currency bought.
+    ``stop_price`` is where the stop stands now, also of a trailing one, which follows at ``trailing_fraction``.
+    """
 
     view: ClassVar[ViewName] = "positions"
     symbol: Symbol
-    side: Literal["long"]
+    side: PositionSide
     quantity: Amount
     entry_time: datetime
     entry_price: Amount
@@ -99,6 +115,15 @@ class PositionRow(RowOfBot, frozen=True, kw_only=True):
     fees: Amount
     stop_price: Amount | None
     target_price: Amount | None
+    kind: InstrumentKind = "spot"
+    leverage: Amount = "1"
+    margin: Amount = "0"
+    funding: Amount = "0"
+    liquidation_price: Amount | None = None
+    trailing_fraction: Amount | None = None
+    exit_proceeds: Amount = "0"
+    base_fees: Amount = "0"
+    setup: str = ""
 
     @property
     def key(self) -> str:
@@ -129,6 +154,13 @@ class OrderRow(RowOfBot, frozen=True, kw_only=True):
     decision_id: DecisionId | None
     parent_id: OrderId | None
     note: str = ""
+    limit_price: Amount | None = None
+    time_in_force: TimeInForce = "gtc"
+    post_only: bool = False
+    expires_at: datetime | None = None
+    leverage: Amount = "1"
+    trailing_fraction: Amount | None = None
+    activation_price: Amount | None = None
 
     @property
     def key(self) -> str:
@@ -137,12 +169,15 @@ class OrderRow(RowOfBot, frozen=True, kw_only=True):
 
 
 class TradeRow(RowOfBot, frozen=True, kw_only=True):
-    """A closed round trip; ``net`` is after all its fees."""
+    """A closed round trip; ``net`` is what it added to cash, after all its fees and funding.
+
+    net = what it earned on price - fees + funding + covered; ``covered`` is the part of a loss that the venue bore.
+    """
 
     view: ClassVar[ViewName] = "trades"
     number: int
     symbol: Symbol
-    side: Literal["long"]
+    side: PositionSide
     quantity: Amount
     entry_time: datetime
     entry_price: Amount
@@ -150,7 +185,11 @@ class TradeRow(RowOfBot, frozen=True, kw_only=True):
     exit_price: Amount
     fees: Amount
     net: Amount
-    reason: OrderReason
+    reason: TradeReason
+    funding: Amount = "0"
+    setup: str = ""
+    entry_cost: Amount = "0"
+    covered: Amount = "0"
 
     @property
     def key(self) -> str:
@@ -159,7 +198,11 @@ class TradeRow(RowOfBot, frozen=True, kw_only=True):
 
 
 class DecisionRow(RowOfBot, frozen=True, kw_only=True):
-    """What a strategy decided, on what, and what the risk gate said to it."""
+    """What a strategy decided, on what, and what the risk gate said to it.
+
+    The sizes and levels are those that an entry was judged by; a strategy that names no setup leaves them out.
+    ``denial`` says more of a refusal where its rule, limit and value do not.
+    """
 
     view: ClassVar[ViewName] = "decisions"
     decision_id: DecisionId
@@ -180,6 +223,14 @@ class DecisionRow(RowOfBot, frozen=True, kw_only=True):
     rule: str | None = None
     limit: Amount | None = None
     value: Amount | None = None
+    setup: str = ""
+    reason: str = ""
+    confidence: Amount | None = None
+    size_fraction: Amount | None = None
+    entry_price: Amount | None = None
+    stop_loss: Amount | None = None
+    take_profit: Amount | None = None
+    denial: str = ""
 
     @property
     def key(self) -> str:
@@ -188,12 +239,17 @@ class DecisionRow(RowOfBot, frozen=True, kw_only=True):
 
 
 class HoldingRow(RowOfBot, frozen=True, kw_only=True):
-    """What the bot held from the candle opening at ``since`` on: with the candles' closes, its equity curve."""
+    """What the bot held from the candle opening at ``since`` on: with the candles' closes, its equity curve.
+
+    equity = cash - owed + the sum of quantity * close. Quantities are below 0 for shorts, and too little to sell counts
+    as well. ``owed`` is what the open perpetuals were entered at, below 0 for shorts: it never left cash.
+    """
 
     view: ClassVar[ViewName] = "holdings"
     since: datetime
     cash: Amount
     quantities: tuple[tuple[Symbol, Amount], ...]
+    owed: Amount = "0"
 
     @property
     def key(self) -> str:

@@ -78,7 +78,39 @@ async def test_a_bot_is_started_paused_and_stopped(stage: Stage) -> None:
         ({"limits": {"exposure_fraction_max": "1E+99"}}, "unprocessable-content", "`$.limits.exposure_fraction_max`"),
         ({"limits": {"positions_max": 0}}, "invalid-limits", "positions_max"),
         ({"parameters": {"size_fraction": "0.9"}}, "invalid-command", "position_fraction_max"),
-        ({"leverage": 10}, "unprocessable-content", "`leverage`"),
+        ({"laverage": 10}, "unprocessable-content", "`laverage`"),
+        ({"leverage": "10"}, "invalid-command", "leverage 10 is more than the limit leverage_max 1"),
+        ({"leverage": "0.5"}, "invalid-command", "leverage must be 1 to 125"),
+        ({"leverage": "NaN"}, "unprocessable-content", "`$.leverage`"),
+        ({"limits": {"drawdown_mx": "0.1"}}, "unprocessable-content", "unknown field `drawdown_mx` - at `$.limits`"),
+        ({"limits": {"drawdown_max": "1.1"}}, "invalid-limits", "limit drawdown_max must be above 0 and at most 1"),
+        (
+            {"limits": {"stop_guard": {"stops_max": 3, "lookback_candles": 9, "pause_candles": 9, "all": True}}},
+            "unprocessable-content",
+            "unknown field `all` - at `$.limits.stop_guard`",
+        ),
+        (
+            {"limits": {"stop_guard": {"stops_max": 0, "lookback_candles": 9, "pause_candles": 9}}},
+            "invalid-limits",
+            "limit stop_guard.stops_max",
+        ),
+        ({"limits": {"stop_guard": {"stops_max": 3}}}, "unprocessable-content", "`$.limits.stop_guard`"),
+        ({"sizing": {"method": "martingale"}}, "unprocessable-content", "`$.sizing.method`"),
+        ({"sizing": {"risk_fraction": "2"}}, "invalid-sizing", "sizing risk_fraction must be above 0 and at most 1"),
+        ({"sizing": {"risk": "0.01"}}, "unprocessable-content", "unknown field `risk` - at `$.sizing`"),
+        ({"paper": {"half_spread": "0.2"}}, "invalid-command", "paper half_spread must be at least 0"),
+        ({"paper": {"slippage": "0.2"}}, "unprocessable-content", "unknown field `slippage` - at `$.paper`"),
+        ({"paper": {"funding_rate": "1E-99"}}, "unprocessable-content", "`$.paper.funding_rate`"),
+        ({"instruments": {"ETH/USDT": {}}}, "unknown-symbol", "instruments names 'ETH/USDT'"),
+        ({"instruments": {BTC: {"kind": "option"}}}, "unprocessable-content", "`$.instruments[...].kind`"),
+        ({"instruments": {BTC: {"tick": "1"}}}, "unprocessable-content", "unknown field `tick`"),
+        ({"instruments": {BTC: {"leverage_max": "1E+99"}}}, "unprocessable-content", "`$.instruments.BTC/USDT"),
+        ({"instruments": {BTC: {"leverage_max": "5"}}}, "invalid-command", "spot has no leverage"),
+        (
+            {"instruments": {BTC: {"kind": "perpetual", "maintenance_fraction": "0.6"}}},
+            "invalid-command",
+            "BTC/USDT: maintenance_fraction",
+        ),
         ({"name": 7}, "unprocessable-content", "`$.name`"),
     ],
 )
@@ -92,17 +124,20 @@ async def test_a_bot_that_cannot_be_is_refused_by_name_and_nothing_is_recorded(
     assert await stage.log.head() == 0
 
 
-@pytest.mark.parametrize("command", ["start", "pause", "stop"])
+@pytest.mark.parametrize("command", ["start", "pause", "stop", "trading-state"])
 @pytest.mark.parametrize("bot_id", ["nobody", "a%00b", "A", "..%2f..", "x" * 65, "%F0%9F%A4%96", "' or 1=1"])
 async def test_a_command_to_no_bot_is_404(stage: Stage, command: str, bot_id: str) -> None:
     async with stage.client("trader") as client:
-        response = await client.post(f"{BOTS}/{bot_id}/{command}")
+        body = {"state": "halted"} if command == "trading-state" else None
+        response = await client.post(f"{BOTS}/{bot_id}/{command}", json=body)
 
     assert response.status_code == 404
     assert await stage.log.head() == 0
 
 
-@pytest.mark.parametrize("rest", ["", "/portfolio", "/positions", "/orders", "/trades", "/decisions", "/equity"])
+@pytest.mark.parametrize(
+    "rest", ["", "/portfolio", "/positions", "/orders", "/trades", "/decisions", "/equity", "/memory"]
+)
 @pytest.mark.parametrize("bot_id", ["nobody", "a%00b", "A", "x" * 65])
 async def test_reading_of_no_bot_is_404(stage: Stage, rest: str, bot_id: str) -> None:
     async with stage.client("viewer") as client:

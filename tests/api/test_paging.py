@@ -34,9 +34,18 @@ def trade(number: int, bot_id: BotId = BOT) -> TradeRow:
 
 def portfolio(bot_id: BotId) -> PortfolioRow:
     """A portfolio of a bot that has done nothing."""
-    amounts = dict.fromkeys(("reserved", "withdrawals", "realised", "fees"), "0")
-    money = dict.fromkeys(("cash", "free", "deposits"), "10000")
-    return PortfolioRow(bot_id=bot_id, quote="USDT", as_of=None, **amounts, **money)
+    return PortfolioRow(
+        bot_id=bot_id,
+        quote="USDT",
+        cash="10000",
+        reserved="0",
+        free="10000",
+        deposits="10000",
+        withdrawals="0",
+        realised="0",
+        fees="0",
+        as_of=None,
+    )
 
 
 def position(symbol: Symbol) -> PositionRow:

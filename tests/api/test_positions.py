@@ -23,7 +23,7 @@ READS = [
     "/api/v1/portfolios",
     *(
         f"{BOTS}/{{id}}{rest}"
-        for rest in ("", "/portfolio", "/positions", "/orders", "/trades", "/decisions", "/equity")
+        for rest in ("", "/portfolio", "/positions", "/orders", "/trades", "/decisions", "/equity", "/memory")
     ),
 ]
 

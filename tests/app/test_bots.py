@@ -6,20 +6,23 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import asyncpg
+import msgspec
 import pytest
 
-from events.bot import BotCreated, BotPaused, BotStarted, BotStopped, CapitalDeposited
+from events.bot import BotCreated, BotPaused, BotStarted, BotStopped, CapitalDeposited, TradingStateSet
 from events.codec import Codec
 from events.errors import OxbotError
 from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
 from events.log import EventLog
 from events.memory import MemoryEventLog
 from events.postgres import PostgresEventLog
-from events.values import Instrument, MarketReference, RiskLimits
-from oxbot.app.bots import BotCommands, CommandResult, NewBot, UnknownBot, UnknownSymbol, creation
+from events.values import Instrument, MarketReference, PaperModel, RiskLimits, Sizing
+from oxbot.app.bots import BotCommands, CommandResult, NewBot, PaperTerms, UnknownBot, UnknownSymbol, creation
 from oxbot.app.handle import fold_stream
-from oxbot.core.bot import CommandRefused, InvalidCommand
+from oxbot.core.bot import CommandRefused
+from oxbot.core.creation import InvalidCommand
 from oxbot.core.risk import InvalidLimits
+from oxbot.core.sizing import InvalidSizing
 from oxbot.core.strategies import built_in
 from oxbot.core.strategy import InvalidParameter, UnknownStrategy
 from tests.app.fakes import facts_in
@@ -92,6 +95,30 @@ async def test_a_bot_is_created_with_everything_it_will_decide_by(log: MemoryEve
     assert {(event.occurred_at, event.metadata.actor) for event in events} == {(NOW, "operator")}
 
 
+async def test_a_bot_on_margin_is_created_with_its_terms_and_the_markets_own_steps(log: MemoryEventLog) -> None:
+    terms = PaperTerms(kind="perpetual", leverage_max=Decimal(10), maintenance_fraction=Decimal("0.01"))
+    request = NewBot(
+        name="Margin",
+        symbols=(BTC, ETH),
+        limits=RiskLimits(leverage_max=Decimal(5)),
+        sizing=Sizing(method="risk", risk_fraction=Decimal("0.02")),
+        paper=PaperModel(half_spread=Decimal("0.0001"), seed=7),
+        leverage=Decimal(3),
+        instruments={BTC: terms},
+    )
+
+    await commands(log).create(request, bot_id=A)
+
+    [created_, _] = await facts_in(log, bot_stream(A))
+    assert isinstance(created_, BotCreated)
+    assert (created_.sizing, created_.paper, created_.leverage) == (request.sizing, request.paper, Decimal(3))
+    perpetual, spot = created_.market.instruments
+    assert spot == instrument(ETH)
+    assert perpetual == msgspec.structs.replace(
+        instrument(BTC), kind="perpetual", leverage_max=Decimal(10), maintenance_fraction=Decimal("0.01")
+    )
+
+
 async def test_without_an_id_every_bot_gets_one_of_its_own(log: MemoryEventLog) -> None:
     request = NewBot(name="Twin", symbols=(BTC,))
     results = [await commands(log).create(request) for _ in range(3)]
@@ -121,6 +148,14 @@ async def test_without_an_id_every_bot_gets_one_of_its_own(log: MemoryEventLog) 
             "size_fraction 0.3 is more of its capital than the limit position_fraction_max 0.25 allows",
         ),
         (NewBot(name="b", symbols=(BTC,), limits=RiskLimits(positions_max=0)), InvalidLimits, "positions_max"),
+        (NewBot(name="b", symbols=(BTC,), leverage=Decimal(2)), InvalidCommand, "the limit leverage_max 1"),
+        (NewBot(name="b", symbols=(BTC,), sizing=Sizing(risk_fraction=Decimal(0))), InvalidSizing, "risk_fraction"),
+        (NewBot(name="b", symbols=(BTC,), paper=PaperModel(latency_candles=-1)), InvalidCommand, "latency_candles"),
+        (
+            NewBot(name="b", symbols=(BTC,), instruments={ETH: PaperTerms()}),
+            UnknownSymbol,
+            "instruments names 'ETH/USDT', which is not one of the bot's symbols BTC/USDT",
+        ),
     ],
 )
 async def test_a_bot_that_cannot_be_is_refused_and_leaves_nothing(
@@ -180,7 +215,7 @@ async def test_a_bot_that_is_started_before_its_market_begins_sees_the_first_can
     await bots.start(A)
 
     state = (await fold_stream(log, DECIDER, bot_stream(A))).state
-    assert state.status_at(state.configuration.market.begins_at) == "running"
+    assert state.standing_at(state.configuration.market.begins_at).status == "running"
 
 
 @pytest.mark.parametrize(("venue", "timeframe"), [("elsewhere", "5m"), ("test", "1h")])
@@ -216,9 +251,40 @@ async def test_what_the_bot_cannot_follow_is_refused(log: MemoryEventLog) -> Non
     assert await log.head() == 3
 
 
+async def test_what_a_bot_may_do_is_said_from_the_next_candle_on(log: MemoryEventLog) -> None:
+    bots = commands(log)
+    await bots.create(NewBot(name="b", symbols=(BTC,)), bot_id=A)
+
+    results = [
+        await bots.set_trading(A, "halted", "news", by="somebody"),
+        await bots.set_trading(A, "halted", "again"),
+        await bots.set_trading(A, "active"),
+    ]
+
+    assert results == [
+        CommandResult(A, 3, "created", "halted"),
+        CommandResult(A, 3, "created", "halted"),
+        CommandResult(A, 4, "created", "active"),
+    ]
+    assert (await facts_in(log, bot_stream(A)))[2:] == [
+        TradingStateSet(state="halted", reason="news", effective_at=moment(12)),
+        TradingStateSet(state="active", effective_at=moment(12)),
+    ]
+    assert (await log.read_stream(bot_stream(A)))[2].metadata.actor == "somebody"
+
+
+async def test_a_bot_that_has_ended_is_not_told_what_it_may_do(log: MemoryEventLog) -> None:
+    bots = commands(log)
+    await bots.create(NewBot(name="b", symbols=(BTC,)), bot_id=A)
+    await bots.stop(A)
+    with pytest.raises(CommandRefused, match="stopped for good"):
+        await bots.set_trading(A, "halted")
+    assert await log.head() == 3
+
+
 async def test_a_bot_that_is_not_there_is_unknown(log: MemoryEventLog) -> None:
     bots = commands(log)
-    for command in (bots.start(A), bots.pause(A), bots.stop(A)):
+    for command in (bots.start(A), bots.pause(A), bots.stop(A), bots.set_trading(A, "halted")):
         with pytest.raises(UnknownBot, match="there is no bot a"):
             await command
     assert await log.head() == 0

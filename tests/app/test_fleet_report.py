@@ -15,9 +15,10 @@ from oxbot.app.fleet_report import BotResult, FleetReporter, FleetResult, Market
 from oxbot.app.projection import ProjectionRunner
 from oxbot.core.bot import BotCommand, DepositCapital, WithdrawCapital
 from oxbot.core.candles import Frame
-from tests.app.fakes import facts_in, lived_with, market, state_in, stored
+from tests.app.fakes import facts_in, lived_with, market, state_in, stored, written
 from tests.core.reference_loop import Rules, run
-from tests.core.scenario import BOT, BTC, moment, running
+from tests.core.scenario import BOT, BTC, candle, moment, running
+from tests.views.trading import traded, trader
 
 pytestmark = pytest.mark.anyio
 
@@ -102,6 +103,23 @@ async def test_a_bot_that_did_nothing_is_worth_its_capital() -> None:
     result = await report(FRAMES[:2])
     assert (result.cash, result.equity, result.fees, result.max_drawdown) == ("10000", "10000", "0", "0")
     assert (result.trades, result.open) == ((), ())
+
+
+async def test_a_short_on_margin_is_worth_what_its_fall_has_earned() -> None:
+    """Sold at 1,000, marked at 900: 2 * 100, less the fee, on cash that its margin never left."""
+    facts = [*trader(), *traded(1, "sell", "2", "1000", at=1, fee="2")]
+    log, views = await written(facts), MemoryViews()
+    await ProjectionRunner(log, views).catch_up()
+    frames = [Frame(moment(number), ((BTC, candle(number, price)),)) for number, price in ((1, "1000"), (2, "900"))]
+    equity = EquityReader(views, await stored(frames), EverythingStoredIsClosed())
+
+    result = await FleetReporter(views, equity).bot(BOT)
+
+    assert (result.cash, result.equity) == ("9998", "10198")
+    assert [(held.side, held.quantity, held.mark_price, held.unrealised) for held in result.open] == [
+        ("short", "2", "900", "198")
+    ]
+    assert [point.equity for point in await equity.curve(BOT)] == [Decimal(9998), Decimal(10198)]
 
 
 async def test_an_unknown_bot_has_no_result() -> None:

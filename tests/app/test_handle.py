@@ -23,13 +23,13 @@ from oxbot.app.handle import ATTEMPTS_MAX, Folded, fold_stream, handle
 from oxbot.core.bot import (
     BotCommand,
     CommandRefused,
-    CreateBot,
     DepositCapital,
     ObserveFrame,
     StartBot,
     WithdrawCapital,
 )
 from oxbot.core.candles import Frame
+from oxbot.core.creation import CreateBot
 from oxbot.core.market_view import MarketView
 from oxbot.core.state import BotState
 from tests.app.fakes import STREAM, HookedLog, UnsteadyLog, facts_in, failing_log, write, written

@@ -21,13 +21,14 @@ from events.bot import (
     OrderDenied,
     OrderFilled,
     OrderRequested,
+    TradingStateSet,
 )
 from events.codec import Codec
 from events.identifiers import BotId, DecisionId, OrderId
 from events.memory import MemoryEventLog
 from events.values import Measurement, Parameter
 from oxbot.app.redecide import Redecided, redecide
-from oxbot.core.bot import BotCommand, ClaimBot, CommandRefused, StopBot
+from oxbot.core.bot import BotCommand, ClaimBot, CommandRefused, SetTradingState, StopBot
 from oxbot.core.candles import Candle, Frame
 from oxbot.core.strategies import built_in
 from tests.app.fakes import (
@@ -220,6 +221,41 @@ async def test_a_status_counts_from_its_candle_on_when_it_is_decided_again(resum
     else:
         assert difference is not None
         assert (difference.at, difference.decided) == (moment(ENTERED), ())
+
+
+@pytest.mark.parametrize(("ended", "lasts"), [(ENTERED - 1, True), (ENTERED, True), (ENTERED + 1, False)])
+async def test_what_a_person_lets_through_counts_from_its_candle_on_when_it_is_decided_again(
+    ended: int, lasts: bool
+) -> None:
+    """Trading was halted just before an entry, and let go on before the entry's candle, with it, or after it."""
+    words: list[BotFact] = [
+        TradingStateSet(state="halted", effective_at=moment(ENTERED - 1)),
+        TradingStateSet(state="active", effective_at=moment(ended)),
+    ]
+
+    difference = (await again([*LIFE[:ENTRY], *words, *LIFE[ENTRY:]])).difference
+
+    if lasts:
+        assert difference is None
+    else:
+        assert difference is not None
+        assert difference.at == moment(ENTERED)
+        assert [fact.rule for fact in difference.decided if isinstance(fact, OrderDenied)] == ["trading_state"]
+
+
+async def test_a_life_in_which_trading_was_halted_and_let_go_on_has_no_difference() -> None:
+    """The bot learns of both at once: of one by its candle, of the other without one."""
+    words: dict[int, Sequence[BotCommand]] = {
+        20: [SetTradingState("halted", "news", effective_at=moment(21))],
+        60: [SetTradingState("active")],
+    }
+    log = await lived_with(FRAMES, words, running())
+
+    result = await redecide(BOT, log=log, candles=await stored(FRAMES), decider=DECIDER)
+
+    assert result.difference is None
+    told = [fact for fact in await facts_in(log) if isinstance(fact, TradingStateSet | OrderDenied)]
+    assert [type(fact) for fact in told[:2]] == [TradingStateSet, OrderDenied]
 
 
 @pytest.mark.parametrize(

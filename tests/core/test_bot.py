@@ -25,9 +25,7 @@ from oxbot.core.bot import (
     BotCommand,
     ClaimBot,
     CommandRefused,
-    CreateBot,
     DepositCapital,
-    InvalidCommand,
     Lived,
     NoticeStatus,
     PauseBot,
@@ -36,6 +34,7 @@ from oxbot.core.bot import (
     WithdrawCapital,
 )
 from oxbot.core.candles import UnknownTimeframe
+from oxbot.core.creation import CreateBot, InvalidCommand
 from oxbot.core.risk import InvalidLimits
 from oxbot.core.strategy import InvalidParameter, UnknownStrategy
 from tests.core.scenario import (

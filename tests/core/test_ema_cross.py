@@ -17,7 +17,8 @@ from events.bot import BotFact, DecisionMade, OrderFilled, OrderRequested
 from oxbot.core.candles import Candle, check_candle
 from oxbot.core.money import exact
 from oxbot.core.strategies.ema_cross import EmaCross
-from oxbot.core.strategy import InvalidParameter, Signal
+from oxbot.core.strategy import Holding as Held
+from oxbot.core.strategy import InvalidParameter, Signal, StrategyState
 from tests.core import reference_loop
 from tests.core.market_strategies import candles
 from tests.core.reference_loop import Holding, Result, Rules, Trade
@@ -137,10 +138,14 @@ def _read(path: Path, *, begins: str, ends: str) -> list[Candle]:
     return market
 
 
+HELD = Held("long", Decimal(1), Decimal(100), moment(0), 1, "")
+
+
 def signal(closes: Sequence[str], *, holding: bool) -> Signal | None:
     """What the small ``ema_cross`` wants after the closes."""
     bound = EmaCross().bind(EmaCross().parameters(SMALL))
-    return bound.observe(observe(flat_candles(closes)).view[BTC], holding=holding)
+    state = StrategyState(HELD if holding else None)
+    return bound.observe(observe(flat_candles(closes)).view[BTC], state)
 
 
 def test_a_cross_upwards_enters_when_flat() -> None:

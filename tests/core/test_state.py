@@ -29,6 +29,7 @@ from events.identifiers import OrderId, Symbol
 from oxbot.core.bot import BotCommand
 from oxbot.core.candles import Frame
 from oxbot.core.money import ZERO, exact
+from oxbot.core.orders import IllegalTransition
 from oxbot.core.state import INITIAL, BotState, BrokenStream, Standing, evolve, fold
 from tests.core.market_strategies import bots, frames, scripts
 from tests.core.scenario import (
@@ -170,7 +171,7 @@ def test_entries_are_decided_only_while_running_and_within_the_number_of_positio
     life = live(*script)
     for fact, before, after in zip(life.facts, life.states, life.states[1:], strict=False):
         if isinstance(fact, DecisionMade) and fact.intent == "enter_long":
-            assert before.status_at(fact.at) == "running"
+            assert before.standing_at(fact.at).status == "running"
         if after.exists:
             buying = {order.symbol for order in after.orders.values() if order.side == "buy"}
             assert len(buying | set(after.ledger.positions)) <= after.configuration.limits.positions_max
@@ -239,7 +240,7 @@ def test_a_fact_about_an_unknown_order_breaks_the_stream() -> None:
 def test_an_order_that_ended_is_no_longer_at_work() -> None:
     facts = [*running(), *bought(BTC, 1, quantity="1", price="1")]
     assert given(facts).state.orders == {}
-    with pytest.raises(BrokenStream, match="bot-1-1, which is not at work"):
+    with pytest.raises(IllegalTransition, match="it has traded in full"):
         fold([*facts, filled(1, at=0, quantity="1", price="1", fee="0")])
 
 
@@ -323,7 +324,7 @@ def test_a_status_counts_from_its_candle_on_and_a_later_word_goes_before_an_earl
     facts: list[BotFact], counting: str, newest: str
 ) -> None:
     state = given([created(), *facts]).state
-    assert "".join(state.status_at(moment(number))[0] for number in range(6)) == counting
+    assert "".join(state.standing_at(moment(number)).status[0] for number in range(6)) == counting
     assert state.status == newest
 
 
@@ -347,7 +348,7 @@ def test_for_every_candle_to_come_the_last_word_that_names_no_later_one_counts(f
                 counts = fact.effective_at is None or fact.effective_at <= moment(number)
                 counting = names[type(fact)] if counts else counting
         if state.cursor is None or state.cursor < moment(number):
-            assert state.status_at(moment(number)) == counting
+            assert state.standing_at(moment(number)).status == counting
 
 
 def _goes_back(fact: BotFact, earlier: Sequence[BotFact]) -> bool:

@@ -13,7 +13,7 @@ from oxbot.core.market_view import CandleWindow
 from oxbot.core.state import fold
 from oxbot.core.strategies import built_in
 from oxbot.core.strategies.ema_cross import EmaCross
-from oxbot.core.strategy import BoundStrategy, InvalidParameter, Signal, Strategies, UnknownStrategy
+from oxbot.core.strategy import BoundStrategy, InvalidParameter, Signal, Strategies, StrategyState, UnknownStrategy
 from tests.core.scenario import BRACKET, SMALL, candle, observe, running
 
 
@@ -33,9 +33,9 @@ class Eager:
         """The same for any parameters."""
         return self
 
-    def observe(self, window: CandleWindow, *, holding: bool) -> Signal | None:  # noqa: ARG002 - it does not look
+    def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:  # noqa: ARG002 - it does not look
         """Half of the equity, with a bracket."""
-        if holding:
+        if state.holding:
             return None
         return Signal(intent="enter_long", measurements=(), size_fraction=self.size_fraction_max, bracket=BRACKET)
 

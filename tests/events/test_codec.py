@@ -15,7 +15,7 @@ from events.codec import FACT_TYPES, SCHEMA_VERSIONS, Codec, EventColumns, RawFa
 from events.envelope import Fact, Metadata
 from events.errors import InvalidUpcasters, UndecodableFact, UnknownFact
 from events.identifiers import StreamId, new_event_id
-from tests.strategies import CAPITAL, DECISIONS, FACTS, LIFECYCLE, METADATA, ORDERS, SYSTEM, USERS
+from tests.strategies import BOTS, FACTS, METADATA, SYSTEM, USERS
 
 GOLDEN_FILES = sorted((Path(__file__).parents[1] / "golden").glob("facts_v*.json"))
 GOLDEN_BY_VERSION: dict[int, dict[str, str]] = {
@@ -42,7 +42,7 @@ def test_every_fact_comes_back_as_it_was(fact: Fact) -> None:
     assert type(decoded) is type(fact)
 
 
-@pytest.mark.parametrize("strategy", [*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *USERS, *SYSTEM])
+@pytest.mark.parametrize("strategy", [*BOTS, *USERS, *SYSTEM])
 def test_each_fact_type_comes_back_as_it_was(strategy: st.SearchStrategy[Fact]) -> None:
     codec = Codec()
 
@@ -54,7 +54,7 @@ def test_each_fact_type_comes_back_as_it_was(strategy: st.SearchStrategy[Fact]) 
 
 
 def test_every_fact_type_has_a_strategy() -> None:
-    assert len([*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *USERS, *SYSTEM]) == len(FACT_TYPES)
+    assert len([*BOTS, *USERS, *SYSTEM]) == len(FACT_TYPES)
 
 
 @given(METADATA)
@@ -260,9 +260,15 @@ def test_every_fact_type_has_a_golden_sample_of_each_schema_version() -> None:
     assert {(sample.split(maxsplit=1)[0], version) for sample, version, _ in SAMPLES} == due
 
 
+def content_of(payload: bytes) -> list[tuple[str, object]]:
+    """The names and values in their order; bytes say them in a longer way once a type has more than 15 fields."""
+    return list(msgspec.msgpack.decode(payload, type=dict[str, object]).items())
+
+
 @pytest.mark.parametrize(("sample", "version", "payload"), SAMPLES)
 def test_a_golden_sample_is_still_read_and_written_alike(sample: str, version: int, payload: bytes) -> None:
     codec, event_type = Codec(), sample.split(maxsplit=1)[0]
     written = codec.encode(codec.decode(event_type, version, payload))
     if version == SCHEMA_VERSIONS.get(event_type, 1):
-        assert written == (event_type, version, payload)
+        assert written[:2] == (event_type, version)
+        assert content_of(written[2]) == content_of(payload)

@@ -238,6 +238,7 @@ def test_a_closed_position_is_a_trade(  # noqa: PLR0917 - all by name
             fees=fees,
             net=net,
             reason=reason,  # type: ignore[arg-type]  # one of the reasons
+            entry_cost="500",
         )
     ]
     assert of(rows, "positions") == []

@@ -2,38 +2,28 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated
-
-import msgspec
 
 from events.values import Bracket, Measurement, Parameter
-from oxbot.core import money
 from oxbot.core.indicators import ema_last
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.strategy import BoundStrategy, InvalidParameter, Signal
+from oxbot.core.parameters import Gain, Parameters, Period, Share, as_parameters, convert, restore
+from oxbot.core.strategy import BoundStrategy, Signal, StrategyState
 
-_Period = Annotated[int, msgspec.Meta(ge=2, le=5000)]
 
-
-class EmaCrossParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EmaCrossParameters(Parameters, frozen=True, kw_only=True):
     """Periods in candles; fractions of equity (size) and of the fill price (stop, target)."""
 
-    fast: _Period = 20
-    slow: _Period = 50
-    lookback: _Period = 250
-    size_fraction: Decimal = Decimal("0.05")
-    stop_fraction: Decimal = Decimal("0.02")
-    target_fraction: Decimal = Decimal("0.04")
+    fast: Period = 20
+    slow: Period = 50
+    lookback: Period = 250
+    size_fraction: Share = Decimal("0.05")
+    stop_fraction: Share = Decimal("0.02")
+    target_fraction: Gain = Decimal("0.04")
 
     def __post_init__(self) -> None:
         if not self.fast < self.slow <= self.lookback:
             raise ValueError("fast must be below slow, and slow at most lookback")
-        for name, most in (("size_fraction", 1), ("stop_fraction", 1), ("target_fraction", 10)):
-            value: Decimal = getattr(self, name)
-            if not (value.is_finite() and 0 < value < most):
-                raise ValueError(f"{name} must be above 0 and below {most}, not {value}")
-            if (fault := money.fault(value)) is not None:
-                raise ValueError(f"{name} {fault}")
+        super().__post_init__()
 
 
 class EmaCross:
@@ -43,15 +33,12 @@ class EmaCross:
     version = 1
 
     def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
-        """Every parameter, checked; the text of a default is its plain number."""
-        checked = _convert(given)
-        return tuple(
-            Parameter(name=name, value=str(getattr(checked, name))) for name in EmaCrossParameters.__struct_fields__
-        )
+        """Every parameter, checked."""
+        return as_parameters(convert(EmaCrossParameters, given, self.name))
 
     def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
         """The strategy under these parameters."""
-        return BoundEmaCross(_convert({parameter.name: parameter.value for parameter in parameters}))
+        return BoundEmaCross(restore(EmaCrossParameters, parameters, self.name))
 
 
 class BoundEmaCross:
@@ -71,16 +58,16 @@ class BoundEmaCross:
         """The share of equity of every entry."""
         return self._parameters.size_fraction
 
-    def observe(self, window: CandleWindow, *, holding: bool) -> Signal | None:
+    def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:
         """Enter on a cross upwards while flat, exit on a cross downwards while holding."""
+        holding = state.holding is not None
         if len(window) < self.window:
             return None
-        closes = window.closes(self.window)
-        fast, slow = self._parameters.fast, self._parameters.slow
-        fast_now, slow_now = ema_last(closes[1:], fast), ema_last(closes[1:], slow)
+        fast_now, slow_now, fast_before, slow_before = window.memo(
+            ("ema_cross", self._parameters), lambda: self._averages(window)
+        )
         if fast_now == slow_now or (fast_now > slow_now) == holding:
             return None
-        fast_before, slow_before = ema_last(closes[:-1], fast), ema_last(closes[:-1], slow)
         crossed = fast_before >= slow_before if holding else fast_before <= slow_before
         if not crossed:
             return None
@@ -99,9 +86,9 @@ class BoundEmaCross:
             bracket=self._bracket,
         )
 
-
-def _convert(given: Mapping[str, str]) -> EmaCrossParameters:
-    try:
-        return msgspec.convert(dict(given), EmaCrossParameters, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidParameter(f"strategy ema_cross: {error}") from error
+    def _averages(self, window: CandleWindow) -> tuple[float, float, float, float]:
+        """The fast and the slow average at the newest close, and both at the one before."""
+        closes = window.closes(self.window)
+        fast, slow = self._parameters.fast, self._parameters.slow
+        now, before = closes[1:], closes[:-1]
+        return ema_last(now, fast), ema_last(now, slow), ema_last(before, fast), ema_last(before, slow)

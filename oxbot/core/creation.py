@@ -1,0 +1,153 @@
+"""What a new bot may be: the command that creates one, and everything that is refused in it by name."""
+
+import re
+from decimal import Decimal
+
+import msgspec
+
+from events.errors import OxbotError
+from events.identifiers import BotId, FleetName
+from events.values import FeeSchedule, Instrument, MarketReference, PaperModel, RiskLimits, Sizing
+from oxbot.core import money
+from oxbot.core.bounds import Bounds, count, fraction
+from oxbot.core.candles import timeframe_duration
+from oxbot.core.money import text
+from oxbot.core.risk import check_limits
+from oxbot.core.sizing import check_sizing
+
+LEVERAGE_MAX = Decimal(125)
+FUNDING_INTERVALS = (1, 2, 3, 4, 6, 8, 12, 24)
+
+_PAPER = {
+    "half_spread": Bounds(Decimal(0), Decimal("0.1")),
+    "slippage_factor": Bounds(Decimal(0), Decimal(100)),
+    "slippage_max": Bounds(Decimal(0), Decimal("0.5")),
+    "slippage_jitter": Bounds(Decimal(0), Decimal(1)),
+    "participation_max": fraction(),
+    "latency_candles": count(0, 100),
+    "latency_milliseconds": count(0, 86_400_000),
+    "funding_rate": Bounds(Decimal("-0.05"), Decimal("0.05")),
+}
+
+_NAME = (re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}"), "letters, digits, spaces and _ . -")
+_IDENTIFIER = (re.compile(r"[a-z0-9][a-z0-9-]{0,63}"), "lower-case letters, digits and -")
+
+
+class InvalidCommand(OxbotError):
+    """A command that no bot could follow; the text names the field."""
+
+
+class CreateBot(msgspec.Struct, frozen=True, kw_only=True):
+    """Bring a bot into being, with its first capital in quote currency."""
+
+    bot_id: BotId
+    fleet: FleetName
+    name: str
+    strategy: str
+    parameters: dict[str, str]
+    market: MarketReference
+    capital: Decimal
+    quote: str
+    fees: FeeSchedule
+    limits: RiskLimits
+    sizing: Sizing | None = None
+    paper: PaperModel | None = None
+    leverage: Decimal | None = None
+
+
+def check_amount(amount: Decimal, name: str = "amount") -> None:
+    """Raise ``InvalidCommand`` for capital that cannot come or go."""
+    if not (amount.is_finite() and amount > 0):
+        raise InvalidCommand(f"{name} must be above 0, not {amount}")
+    if (fault := money.fault(amount)) is not None:
+        raise InvalidCommand(f"{name} {fault}")
+
+
+def check_creation(command: CreateBot) -> None:
+    """Raise ``InvalidCommand``, ``InvalidLimits``, ``InvalidSizing`` or ``UnknownTimeframe`` for what no bot can be."""
+    for field, (pattern, words) in (("fleet", _IDENTIFIER), ("bot_id", _IDENTIFIER), ("name", _NAME)):
+        if pattern.fullmatch(getattr(command, field)) is None:
+            raise InvalidCommand(f"{field} {getattr(command, field)!r} must be 1 to 64 {words}")
+    check_amount(command.capital, "capital")
+    check_limits(command.limits)
+    if command.sizing is not None:
+        check_sizing(command.sizing)
+    _check_fees(command.fees)
+    _check_market(command.market)
+    for instrument in command.market.instruments:
+        _check_margin(instrument, command.fees)
+    if command.paper is not None:
+        _check_paper(command.paper)
+    _check_leverage(command)
+
+
+def _check_fees(fees: FeeSchedule) -> None:
+    for name in ("maker", "taker"):
+        if not 0 <= getattr(fees, name) < Decimal("0.1"):
+            raise InvalidCommand(f"fee {name} must be at least 0 and below 0.1, not {getattr(fees, name)}")
+        if (fault := money.fault(getattr(fees, name))) is not None:
+            raise InvalidCommand(f"fee {name} {fault}")
+
+
+def _check_market(market: MarketReference) -> None:
+    timeframe_duration(market.timeframe)
+    symbols = [instrument.symbol for instrument in market.instruments]
+    if not symbols or len(set(symbols)) != len(symbols):
+        raise InvalidCommand(f"a bot needs one or more symbols, each once, not {symbols}")
+    for instrument in market.instruments:
+        _check_instrument(instrument)
+
+
+def _check_instrument(instrument: Instrument) -> None:
+    name = instrument.symbol
+    if instrument.tick <= 0 or instrument.lot <= 0 or instrument.minimum_notional < 0:
+        raise InvalidCommand(f"{name}: tick and lot must be above 0, minimum notional at least 0")
+    for field in (
+        "tick",
+        "lot",
+        "minimum_notional",
+        "contract_size",
+        "leverage_max",
+        "maintenance_fraction",
+        "liquidation_fee",
+    ):
+        if (fault := money.fault(getattr(instrument, field))) is not None:
+            raise InvalidCommand(f"{name}: {field} {fault}")
+    if instrument.contract_size <= 0 or not 1 <= instrument.leverage_max <= LEVERAGE_MAX:
+        raise InvalidCommand(f"{name}: contract_size must be above 0, leverage_max 1 to {LEVERAGE_MAX}")
+    if instrument.funding_interval_hours not in FUNDING_INTERVALS:
+        raise InvalidCommand(
+            f"{name}: funding_interval_hours must divide a day, not {instrument.funding_interval_hours}"
+        )
+    for field in ("maintenance_fraction", "liquidation_fee"):
+        if not 0 <= getattr(instrument, field) < Decimal("0.5"):
+            raise InvalidCommand(f"{name}: {field} must be at least 0 and below 0.5, not {getattr(instrument, field)}")
+    if instrument.kind == "spot" and instrument.leverage_max != 1:
+        raise InvalidCommand(f"{name}: spot has no leverage, so leverage_max must be 1, not {instrument.leverage_max}")
+
+
+def _check_margin(instrument: Instrument, fees: FeeSchedule) -> None:
+    """Where a position is closed just before its liquidation, what is left of its margin must still pay the fee."""
+    if instrument.kind == "perpetual" and instrument.maintenance_fraction + instrument.liquidation_fee < fees.taker:
+        raise InvalidCommand(
+            f"{instrument.symbol}: maintenance_fraction and liquidation_fee together must be at least the taker fee "
+            f"{text(fees.taker)}, or closing in time could cost more than there is"
+        )
+
+
+def _check_leverage(command: CreateBot) -> None:
+    if command.leverage is None:
+        return
+    if not 1 <= command.leverage <= LEVERAGE_MAX or money.fault(command.leverage) is not None:
+        raise InvalidCommand(f"leverage must be 1 to {LEVERAGE_MAX}, not {command.leverage}")
+    if command.leverage > command.limits.leverage_max:
+        raise InvalidCommand(
+            f"leverage {text(command.leverage)} is more than the limit leverage_max {text(command.limits.leverage_max)}"
+        )
+
+
+def _check_paper(paper: PaperModel) -> None:
+    for name, bounds in _PAPER.items():
+        value = getattr(paper, name)
+        if value is not None and (fault := bounds.fault(value)) is not None:
+            raise InvalidCommand(f"paper {name} {fault}")

@@ -1,0 +1,180 @@
+"""Follows the market's regime: in when it has turned, half out when it goes nowhere, out when it has turned back."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from events.values import Measurement, Parameter, PositionSide
+from oxbot.core.indicators import Floats, adx, atr, regime, regime_name, rsi
+from oxbot.core.market_view import CandleWindow
+from oxbot.core.parameters import Count, Factor, Multiple, Oscillator, Period, as_parameters, convert, restore
+from oxbot.core.strategies.entries import BracketParameters, Entry, measured, sides
+from oxbot.core.strategies.exits import first_since_entry, leave, reduce
+from oxbot.core.strategy import BoundStrategy, Holding, Signal, StrategyState
+
+_SIGNS: dict[PositionSide, float] = {"long": 1.0, "short": -1.0}
+
+
+class RegimeParameters(BracketParameters, frozen=True, kw_only=True):
+    """The five regimes, how long one must last, and the part of ``size_fraction`` that each deserves.
+
+    The published table trusts a falling market less: a seller's sizes are those of the regimes down. In a chop a
+    position keeps only that regime's part.
+    """
+
+    adx_period: Period = 14
+    rsi_period: Period = 14
+    adx_strong: Oscillator = 30.0
+    adx_chop: Oscillator = 15.0
+    confirming_closes: Count = 2
+    structure_candles: Period = 20
+    stop_atr: Multiple = 2.0
+    target_atr: Multiple = 4.0
+    factor_strong_up: Factor = Decimal("1.2")
+    factor_mild_up: Factor = Decimal("1.0")
+    factor_chop: Factor = Decimal("0.5")
+    factor_mild_down: Factor = Decimal("0.7")
+    factor_strong_down: Factor = Decimal("0.3")
+    allow_short: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.adx_chop < self.adx_strong:
+            raise ValueError("adx_chop must be below adx_strong")
+        if self.factor_chop > 1:
+            raise ValueError("factor_chop must be at most 1")
+
+
+class Look(NamedTuple):
+    """The regimes of the window's closes, and what the newest one was made of."""
+
+    codes: Floats
+    close: float
+    adx: float
+    plus_di: float
+    minus_di: float
+    rsi: float
+    average_range: float
+    top: float
+    bottom: float
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """The numbers that decide."""
+        return measured(
+            close=self.close,
+            regime=float(self.codes[-1]),
+            regime_before=float(self.codes[-2]),
+            adx=self.adx,
+            plus_di=self.plus_di,
+            minus_di=self.minus_di,
+            rsi=self.rsi,
+            atr=self.average_range,
+        )
+
+
+class RegimeFollowing:
+    """The strategy ``regime``."""
+
+    name = "regime"
+    version = 1
+
+    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
+        """Every parameter, checked."""
+        return as_parameters(convert(RegimeParameters, given, self.name))
+
+    def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
+        """The strategy under these parameters."""
+        return BoundRegime(restore(RegimeParameters, parameters, self.name))
+
+
+class BoundRegime:
+    """``regime`` with its parameters."""
+
+    def __init__(self, parameters: RegimeParameters) -> None:
+        self._parameters = parameters
+        self._sides = sides(allow_short=parameters.allow_short)
+
+    @property
+    def window(self) -> int:
+        """Enough that Wilder's averages forget where the window began."""
+        p = self._parameters
+        longest = max(p.adx_period, p.rsi_period, p.atr_period)
+        return max(14 * longest, p.structure_candles + 1) + p.confirming_closes
+
+    @property
+    def size_fraction_max(self) -> Decimal:
+        """The share of equity that memory and regime can raise an entry to."""
+        return self._parameters.size_fraction_max
+
+    def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:
+        """Enter when the regime has just been the side's for long enough; leave when it has been the other's."""
+        if len(window) < self.window:
+            return None
+        look = window.memo(("regime", self._parameters), lambda: self._look(window))
+        if state.holding is not None:
+            return self._exit(look, state.holding)
+        for side in self._sides:
+            if self._turned(look, side):
+                p = self._parameters
+                return self._entry(look, side).signal(
+                    state, size_fraction_max=p.size_fraction_max, candles_max=p.candles_max
+                )
+        return None
+
+    def _look(self, window: CandleWindow) -> Look:
+        p, count = self._parameters, self.window
+        highs, lows, closes = window.highs(count), window.lows(count), window.closes(count)
+        movement, strength = adx(highs, lows, closes, p.adx_period), rsi(closes, p.rsi_period)
+        codes = regime(movement, strength, strong=p.adx_strong, chop=p.adx_chop)
+        before = slice(-p.structure_candles - 1, -1)
+        return Look(
+            codes=codes,
+            close=float(closes[-1]),
+            adx=float(movement.adx[-1]),
+            plus_di=float(movement.plus_di[-1]),
+            minus_di=float(movement.minus_di[-1]),
+            rsi=float(strength[-1]),
+            average_range=float(atr(highs, lows, closes, p.atr_period)[-1]),
+            top=float(highs[before].max()),
+            bottom=float(lows[before].min()),
+        )
+
+    def _turned(self, look: Look, side: PositionSide) -> bool:
+        """The newest closes were all the side's and the one before them was not."""
+        favour = look.codes * _SIGNS[side] >= 1.0
+        confirmed = self._parameters.confirming_closes
+        return bool(favour[-confirmed:].all()) and not bool(favour[-confirmed - 1])
+
+    def _entry(self, look: Look, side: PositionSide) -> Entry:
+        p, name = self._parameters, regime_name(float(look.codes[-1]))
+        stop, target = p.distances(look.close, look.average_range)
+        factor: Decimal = getattr(p, f"factor_{name}")
+        return Entry(
+            side=side,
+            setup=str(name),
+            close=look.close,
+            stop_distance=stop,
+            target_distance=target,
+            size_fraction=p.size_fraction * factor,
+            confidence=0.5 + look.adx / 200.0,
+            reason=f"{str(name).replace('_', ' ')} for {p.confirming_closes} closes: ADX {look.adx:.1f}, +DI "
+            f"{look.plus_di:.1f}, -DI {look.minus_di:.1f}, RSI {look.rsi:.1f}",
+            measurements=look.measurements,
+        )
+
+    def _exit(self, look: Look, holding: Holding) -> Signal | None:
+        p, favour = self._parameters, look.codes * _SIGNS[holding.side]
+        edge = look.bottom if holding.side == "long" else look.top
+        if (look.close - edge) * _SIGNS[holding.side] < 0.0:
+            return leave(f"the close {look.close:.8g} left the range at {edge:.8g}", look.measurements)
+        newest = favour[-p.confirming_closes :]
+        if bool((newest <= 0.0).all()) and bool((newest < 0.0).any()):
+            return leave(f"the regime has turned for {p.confirming_closes} closes", look.measurements)
+        chopping = favour == 0.0
+        for _ in range(p.confirming_closes - 1):
+            chopping[1:] &= chopping[:-1]
+        if p.factor_chop < 1 and first_since_entry(chopping, holding):
+            reason = f"no direction for {p.confirming_closes} closes, ADX {look.adx:.1f}"
+            return reduce(1 - p.factor_chop, reason, look.measurements)
+        return None

@@ -1,0 +1,210 @@
+"""Acceptance tests of the built-in strategies, through the bot: what they may know, that they trade, and how often."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from functools import cache
+
+import msgspec
+import pytest
+
+from events.bot import BotFact, DayOpened, FundingSettled, OrderFilled
+from events.values import PaperModel, RiskLimits
+from oxbot.core.bot import StopBot
+from oxbot.core.candle_series import SharedSeries
+from oxbot.core.candles import Candle, Frame
+from oxbot.core.creation import CreateBot
+from oxbot.core.strategies import built_in, built_in_strategies
+from tests.core.lives import BTC, Life, Wish, Wishes, creation, fills, perpetual, requests, spot
+from tests.core.strategies.market import MARKET, driftless, recorded
+
+NAMES = [strategy.name for strategy in built_in_strategies()]
+HOLDS_FOR_EVER = "hodl"
+SEEDS = (1, 2, 3)
+
+
+def bot(strategy: str) -> CreateBot:
+    """A spot bot of the strategy as it comes, at hourly candles."""
+    return creation(spot(tick="0.0001"), timeframe="1h", capital="100000", strategy=strategy)
+
+
+def lived(strategy: str, market: Sequence[Candle], *, shared: SharedSeries | None = None) -> Life:
+    """The life of such a bot over the whole market."""
+    life = Life(bot(strategy), built_in(), shared=shared)
+    life.see_candles(market)
+    return life
+
+
+# 12: a decision knows nothing of what comes after its candle.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_decided_by_a_candle_is_the_same_whatever_comes_after_it(name: str) -> None:
+    market = driftless(3, 1100)
+    for known in (400, 777, 1000):
+        past = market[:known]
+        crash = [turned(each, past[-1].close) for each in market[known:]]
+        until = past[-1].open_time
+        alone = lived(name, past).facts
+        assert len(alone) > 3
+        assert by(until, lived(name, market).facts) == alone
+        assert by(until, lived(name, [*past, *crash]).facts) == alone
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bot_that_lags_decides_as_if_nobody_had_seen_what_comes_next(name: str) -> None:
+    market, shared, lag = driftless(3, 1100), SharedSeries(), 60
+    ahead, behind = (Life(bot(name), built_in(), shared=shared) for _ in range(2))
+    for number, each in enumerate(market):
+        ahead.see_candles([each])
+        if number >= lag:
+            behind.see_candles([market[number - lag]])
+    until = market[-lag - 1].open_time
+    assert behind.facts == by(until, ahead.facts) == by(until, lived(name, market).facts)
+
+
+def turned(candle: Candle, about: Decimal) -> Candle:
+    """The candle with its prices on the other side of a price."""
+    prices = [about * about / price for price in (candle.open, candle.low, candle.high, candle.close)]
+    opened, high, low, closed = (price.quantize(Decimal("0.0001")) for price in prices)
+    return Candle(candle.open_time, opened, high, low, closed, candle.volume * 3)
+
+
+def by(moment: datetime, facts: Sequence[BotFact]) -> list[BotFact]:
+    """The facts of candles up to that moment."""
+    return [fact for fact in facts if getattr(fact, "at", moment) <= moment]
+
+
+# 13: where nothing can be known, a strategy is not always in the market.
+
+
+@pytest.mark.parametrize("name", ["fvg", "indicator", "regime", "trinity"])
+def test_on_a_walk_without_drift_a_strategy_waits_far_more_often_than_it_enters(
+    name: str, record_property: Callable[[str, object], None]
+) -> None:
+    flat = entered = held = candles = 0
+    net = Decimal(0)
+    for seed in SEEDS:
+        life = Life(bot(name), built_in())
+        for number, step in enumerate(life.see_candles(driftless(seed, 2000))):
+            if number + 1 < life.decider.window(life.state):
+                continue
+            waiting = not step.before.ledger.positions and not step.before.orders
+            candles, flat, held = candles + 1, flat + waiting, held + bool(step.before.ledger.positions)
+            entered += waiting and bool(requests(step.facts, "entry"))
+        worth = life.state.ledger.equity({BTC: life.view.mark(BTC)})
+        net += worth / 100_000 - 1
+    record_property(
+        "counts",
+        f"{entered} entries at {flat} flat closes ({entered / flat:.3f}), held at {held / candles:.1%} of "
+        f"{candles}, net {net / len(SEEDS):+.2%} of capital per 2,000 candles",
+    )
+    assert 0 < entered < 0.35 * flat
+    assert held < 0.6 * candles
+
+
+# 15: every strategy enters and leaves.
+
+
+@cache
+def market_of(source: str) -> Sequence[Candle]:
+    return driftless(3, 1500) if source == "walk" else recorded("BTC", "1h", count=2500)
+
+
+SOURCES = ["walk", *(["recorded"] if (MARKET / "BTC-USDT_1h.csv.gz").exists() else [])]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_strategy_enters_and_leaves_through_the_bot(name: str, source: str) -> None:
+    market = market_of(source)
+    life = lived(name, market[:-2])
+    entries = {request.order_id for request in requests(life.facts, "entry")}
+    assert entries & {fill.order_id for fill in fills(life.facts)}
+    if name == HOLDS_FOR_EVER:
+        assert life.state.trades == ()
+        life.tell(StopBot())
+        life.see_candles(market[-2:])
+    assert life.state.trades
+    assert life.state.ledger.imbalance() == 0
+
+
+# 20: the clock of the machine is nobody's business.
+
+
+ZONES = ("UTC", "Europe/Paris", "America/New_York")
+
+
+@pytest.fixture
+def zones() -> Iterator[Callable[[str], None]]:
+    """Puts this process into a time zone; afterwards it is back where it was."""
+    before = os.environ.get("TZ")
+
+    def move(zone: str) -> None:
+        os.environ["TZ"] = zone
+        time.tzset()
+
+    yield move
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+def through_march() -> list[BotFact]:
+    """A perpetual with funding, a daily loss limit and entries counted by day, while both zones change their clocks."""
+    begin = datetime(2024, 3, 8, tzinfo=UTC)
+    market = [
+        msgspec.structs.replace(each, open_time=begin + number * timedelta(hours=1))
+        for number, each in enumerate(driftless(5, 600))
+    ]
+    plan = {(BTC, each.open_time): Wishes(Wish(), Wish("exit")) for each in market[::5]}
+    command = creation(
+        perpetual(BTC),
+        timeframe="1h",
+        leverage="3",
+        capital="100000",
+        limits=RiskLimits(leverage_max=Decimal(3), daily_loss_max=Decimal("0.1"), trades_per_day_max=2),
+        paper=PaperModel(funding_rate=Decimal("0.0001")),
+    )
+    life = Life.of(command, plan)
+    life.see_candles(market)
+    return life.facts
+
+
+def test_a_life_is_the_same_in_every_time_zone(zones: Callable[[str], None]) -> None:
+    written = set[bytes]()
+    offsets = set[tuple[int, int]]()
+    for zone in ZONES:
+        zones(zone)
+        offsets.add((time.timezone, time.localtime(datetime(2024, 3, 31, 12, tzinfo=UTC).timestamp()).tm_hour))
+        facts = through_march()
+        written.add(msgspec.msgpack.encode(facts))
+        kinds = {type(fact) for fact in facts}
+        assert {DayOpened, FundingSettled, OrderFilled} <= kinds
+        assert {fact.at.hour % 8 for fact in facts if isinstance(fact, FundingSettled)} == {0}
+        assert {fact.at.hour for fact in facts if isinstance(fact, DayOpened)} == {0}
+    assert len(offsets) == len(ZONES)
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_strategy_decides_the_same_in_every_time_zone(name: str, zones: Callable[[str], None]) -> None:
+    written = set[bytes]()
+    for zone in ZONES:
+        zones(zone)
+        written.add(msgspec.msgpack.encode(lived(name, driftless(3, 700)).facts))
+    assert len(written) == 1
+
+
+def test_frames_are_compared_by_moment_and_not_by_wall_clock() -> None:
+    """The same frame written in another zone is the same frame."""
+    market = driftless(3, 2)
+    life = lived("hodl", market[:1])
+    facts = len(life.facts)
+    moved = market[0].open_time.astimezone(timezone(timedelta(hours=1)))
+    life.see(Frame(moved, ((BTC, market[0]),)))
+    assert len(life.facts) == facts
