@@ -87,6 +87,10 @@ def _check_fees(fees: FeeSchedule) -> None:
             raise InvalidCommand(f"fee {name} must be at least 0 and below 0.1, not {getattr(fees, name)}")
         if (fault := money.fault(getattr(fees, name))) is not None:
             raise InvalidCommand(f"fee {name} {fault}")
+    if fees.maker > fees.taker:
+        raise InvalidCommand(
+            f"fee maker {fees.maker} must not be above taker {fees.taker}: cash is kept for taker fees"
+        )
 
 
 def _check_market(market: MarketReference) -> None:

@@ -286,7 +286,7 @@ class Cycle:
             mark=market.candle.close,
             equity=market.equity,
             size_fraction=entry.size_fraction if entry and full else None,
-            entry_price=(entry.limit_price or market.candle.close) if entry and full else None,
+            entry_price=(entry.limit_price or entry.price) if entry and full else None,
             stop_loss=entry.stop if entry and full else None,
             take_profit=entry.target if entry and full else None,
             confidence=signal.confidence,

@@ -47,8 +47,9 @@ class Fleet(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An entry as it would be requested."""
+    """An entry as it would be requested; ``price`` is where it would trade now or rest, and all is measured from it."""
 
+    price: Decimal
     side: PositionSide
     notional: Decimal
     size_fraction: Decimal
@@ -88,7 +89,7 @@ def planned(state: BotState, signal: Signal, market: Market) -> Entry:
     limit = signal.entry_price
     if limit is not None:
         limit = floor_to_step(limit, instrument.tick) if side == "long" else ceil_to_step(limit, instrument.tick)
-    price = market.candle.close if limit is None else limit
+    price = _expected_price(market.candle.close, limit, side)
     bracket = _bracket(signal, price)
     stop, target = _levels(bracket, price, side)
     fraction = size(
@@ -101,7 +102,7 @@ def planned(state: BotState, signal: Signal, market: Market) -> Entry:
         fraction_max=bot.limits.position_fraction_max,
     )
     leverage = state.leverage if instrument.kind == "perpetual" else Decimal(1)
-    return Entry(side, market.equity * fraction, fraction, leverage, limit, bracket, stop, target)
+    return Entry(price, side, market.equity * fraction, fraction, leverage, limit, bracket, stop, target)
 
 
 def context(
@@ -131,7 +132,7 @@ def context(
         exposures=exposures(state, market.view),
         day_start_equity=state.day_equity if state.day == at.date() else market.equity,
         leverage=entry.leverage,
-        entry_price=entry.limit_price,
+        entry_price=None if entry.limit_price is None else entry.price,
         stop=entry.stop,
         target=entry.target,
         confidence=signal.confidence,
@@ -170,6 +171,13 @@ def _fault(number: Decimal | None) -> str | None:
     if number is None or (number.is_finite() and abs(number) < AMOUNT_MAX):
         return None
     return f"is {number}, but must be a number below {AMOUNT_MAX:f}"
+
+
+def _expected_price(close: Decimal, limit: Decimal | None, side: PositionSide) -> Decimal:
+    """A limit beyond the market trades at the market."""
+    if limit is None:
+        return close
+    return min(limit, close) if side == "long" else max(limit, close)
 
 
 def _follows(market: Market) -> bool:
@@ -244,7 +252,7 @@ def _correlations(state: BotState, market: Market) -> Mapping[Symbol, float]:
 def _liquidation_price(entry: Entry, market: Market) -> Decimal | None:
     if market.instrument.kind == "spot":
         return None
-    price = entry.limit_price or market.candle.close
+    price = entry.price
     quantity = quantity_for_notional(entry.notional, price, market.instrument.lot)
     if quantity <= 0:
         return None

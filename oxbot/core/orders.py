@@ -363,5 +363,7 @@ def _reserve(order: Order) -> Decimal:
     else:
         limit = order.limit_price if order.kind in LIMITED_KINDS else None
         notional = order.quantity_open * (limit or order.trigger_price or order.funds.mark or ZERO)
-    cost = notional if spot else initial_margin(notional, order.leverage)
+    filled, leverage = order.filled_notional, order.leverage
+    # What the whole entry locks, less what its fills have locked: each is rounded up once.
+    cost = notional if spot else initial_margin(filled + notional, leverage) - initial_margin(filled, leverage)
     return cost + notional * order.funds.taker_fee

@@ -197,7 +197,7 @@ def commands(market: CreateBot, size: int) -> st.SearchStrategy[BotCommand]:
         dated,
         st.builds(DepositCapital, amounts),
         st.builds(WithdrawCapital, amounts),
-        st.just(ClaimBot("another")),
+        st.sampled_from([EVERYTHING, EVERYTHING, ClaimBot("another")]),
     )
 
 

@@ -30,7 +30,7 @@ from tests.core.lives import Life, Step, Wish, at, candle, creation, decoded, en
 
 UNIT = Decimal("1e-18")
 CODEC = Codec()
-LIVES = settings(max_examples=300)
+LIVES = settings(max_examples=600)
 
 
 class Wanted(NamedTuple):

@@ -208,7 +208,7 @@ def test_24_exits_are_taken_on_recorded_candles() -> None:
 def test_25_memory_changes_the_size_and_nothing_else() -> None:
     memory = NO_MEMORY
     for _ in range(20):
-        memory = memory.remember(Outcome(setup="moderate_long", symbol="X", net=Decimal(-1), cost=Decimal(9)))  # type: ignore[arg-type]  # any symbol
+        memory = memory.remember(Outcome(setup="moderate_long", symbol="", net=Decimal(-1), cost=Decimal(9)))  # type: ignore[arg-type]  # the symbol that ``at_the_close`` looks at
     market = bounced()
     before, after = (at_the_close(bound("trinity"), market, memory=kept) for kept in (NO_MEMORY, memory))
     assert before is not None
