@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from events.archived import ArchiveDamaged, ArchiveMissing
 from events.encoded import StoredEvent
+from events.entry import leaf_of, raw_event
 from events.identifiers import StreamId
 from oxbot.adapters.archive_files import directory_name, read_chunk, read_index, read_manifest
 from oxbot.adapters.archive_format import Chunk, Index, Manifest, decode_events
@@ -147,7 +148,10 @@ class _Kept(Generic[T]):
 
 
 def _read_blocks(volume: _Volume, index: Index, number: int, stream: StreamId) -> list[StoredEvent]:
-    """The stream's events in one chunk, in order of version."""
+    """The stream's events in one chunk, in order of version; each is what its leaf hash says, or ``ArchiveDamaged``.
+
+    The manifest's hash is of the file whole, which is not read here.
+    """
     path = volume.directory / volume.manifest.chunks[number].file
     begins, ends = index.span(number, stream)
     try:
@@ -156,4 +160,8 @@ def _read_blocks(volume: _Volume, index: Index, number: int, stream: StreamId) -
             content = file.read(-1 if ends is None else ends - begins)
     except OSError as error:
         raise ArchiveDamaged(f"{path} cannot be read: {error.strerror}") from error
-    return [event for event in decode_events(content, str(path)) if event.stream == stream]
+    events = [event for event in decode_events(content, str(path)) if event.stream == stream]
+    for event in events:
+        if leaf_of(raw_event(event)) != event.leaf_hash:
+            raise ArchiveDamaged(f"position {event.position}: the event in {path} does not have its leaf hash")
+    return events

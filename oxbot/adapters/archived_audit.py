@@ -40,7 +40,7 @@ class ArchivedAudit:
         """See ``AuditedLog.standing``; whatever is archived counts as held."""
         standing = await self._log.standing()
         self._floor = standing.floor
-        return standing._replace(floor=1)
+        return standing._replace(floor=1, ids_from=standing.floor)
 
     async def pages(self, *, after_position: int, up_to: int) -> AsyncIterator[Page]:
         """See ``AuditedLog.pages``; for the standing that was asked for last."""

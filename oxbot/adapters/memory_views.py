@@ -9,7 +9,7 @@ from events.identifiers import EventId, new_event_id
 from events.log import EventLog
 from oxbot.app.views import SERVING, Checkpoint, CheckpointMoved, Standing, StoredRow, Swap, Target, UnknownProjection
 from oxbot.views.fold import Poison, RowChange
-from oxbot.views.projections import PROJECTION_OF, PROJECTIONS
+from oxbot.views.projections import PROJECTION_OF, PROJECTIONS, VIEWS_OF
 from oxbot.views.rows import ViewName
 
 Rows = dict[ViewName, dict[tuple[str, str], bytes]]
@@ -19,8 +19,7 @@ class _Build:
     """One build of one projection."""
 
     def __init__(self, projection: str, version: int, build: EventId) -> None:
-        views = next(known.views for known in PROJECTIONS if known.name == projection)
-        self.rows: Rows = {view: {} for view in views}
+        self.rows: Rows = {view: {} for view in VIEWS_OF[projection]}
         self.books: dict[str, bytes] = {}
         self.checkpoint = Checkpoint(build, version, 0)
         self.stopped: Poison | None = None

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
@@ -18,6 +18,8 @@ from oxbot.app.checkpoints import CHECKPOINT
 PAGE = 8_000
 WORK_MEMORY = "SET LOCAL work_mem = '64MB'"
 NO_TIMEOUT = "SET LOCAL statement_timeout = 0"
+_STAY = "SET LOCAL idle_in_transaction_session_timeout = 0"
+_HOLD = "LOCK TABLE log.events IN ACCESS SHARE MODE"
 
 _PLACE = """
     SELECT
@@ -25,7 +27,7 @@ _PLACE = """
         (SELECT coalesce(max(last_position), 0) FROM log.archives),
         (SELECT max(position) FROM log.events)
 """
-_STREAMS = "SELECT stream_no, stream_id, version, last_position, last_hash FROM log.streams"
+_STREAMS = "SELECT stream_no, stream_id, version, last_position, last_hash, ended_at IS NOT NULL FROM log.streams"
 _EVENTS = """
     SELECT position, stream_no, version, schema_version, occurred_at, recorded_at, event_id, prev_hash, leaf_hash,
            event_type, payload, metadata
@@ -72,6 +74,14 @@ class PostgresAuditedLog:
         self._codec = codec
         self._page = page
         self._names: dict[int, str] = {}
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Meanwhile no partition leaves the database, so what an audit has still to read is there; appends go on."""
+        async with connected(self._pool) as connection, connection.transaction():
+            await connection.execute(_STAY)
+            await connection.execute(_HOLD)
+            yield
 
     async def standing(self) -> LogStanding:
         """See ``AuditedLog.standing``."""

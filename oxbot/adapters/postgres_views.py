@@ -11,7 +11,7 @@ from oxbot.adapters.database import connected
 from oxbot.adapters.postgres_builds import PostgresBuilds
 from oxbot.app.views import SERVING, Standing, StoredRow, UnknownProjection
 from oxbot.views.fold import Poison
-from oxbot.views.projections import PROJECTIONS
+from oxbot.views.projections import VIEWS_OF
 from oxbot.views.rows import VIEWS, ViewName
 
 
@@ -39,11 +39,10 @@ def _statements(view: ViewName) -> _Statements:
 
 # Table names come from the closed list VIEWS, never from a caller.
 _SQL = {view: _statements(view) for view in VIEWS}
-_VIEWS_OF = {known.name: known.views for known in PROJECTIONS}
 # In the order in which a swap takes its locks.
 _HOLD = {
     name: "lock table " + ", ".join("views." + view for view in sorted(views)) + " in access share mode"
-    for name, views in _VIEWS_OF.items()
+    for name, views in VIEWS_OF.items()
 }
 _SERVING = 'select "position", version from views.projections where name = $1 and not rebuild'
 _STANDINGS = """
@@ -145,7 +144,7 @@ class PostgresSnapshot(PostgresRows):
 
     async def everything(self) -> dict[ViewName, list[StoredRow]]:
         """Every row of every view."""
-        views = _VIEWS_OF[self._projection]
+        views = VIEWS_OF[self._projection]
         return {view: _stored(await self._connection.fetch(_SQL[view].everything)) for view in views}
 
 

@@ -14,15 +14,20 @@ class StreamHead(NamedTuple):
     version: int
     last_position: int
     last_hash: bytes
+    ended: bool
 
 
 class LogStanding(NamedTuple):
-    """The log at one moment; ``floor`` is the first position that the database holds, ``head`` the last."""
+    """The log at one moment; ``floor`` is the first position that can be read, ``head`` the last.
+
+    ``ids_from`` is the first whose event id is compared with the table of ids, where that is not the floor.
+    """
 
     log_id: UUID | None
     floor: int
     head: int
     streams: dict[str, StreamHead]
+    ids_from: int | None = None
 
 
 class Page(NamedTuple):

@@ -6,7 +6,7 @@ import msgspec
 
 from events.checkpoint import Checkpoint, VerifierKey, origin_of
 from events.codec import Codec
-from events.merkle import STORED_BITS, Frontier, Span, Subtree
+from events.merkle import STORED_BITS, Frontier, Span, Subtree, extends
 from oxbot.app.audit_log import AuditedLog, LogStanding
 from oxbot.app.audit_walk import Problem, Walk
 from oxbot.app.tree import StoredTree, TreeStore, TreeUnusable
@@ -18,7 +18,8 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a verification looked at and what it found, the problem at the lowest position first.
 
     first, last: the positions whose events were read, ``last`` the head. anchored: how many events the largest trusted
-    checkpoint that holds covers; signed: the same for recorded checkpoints. clock_steps_back: events recorded earlier,
+    checkpoint that holds covers; signed: the same for recorded checkpoints. ids_from: the first position whose event id
+    was compared with the table of ids. clock_steps_back: events recorded earlier,
     by the server's clock, than the event before them; the clock may do that, so it is no problem.
     """
 
@@ -31,6 +32,7 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     signed: int
     anchored: int
     signatures_checked: bool
+    ids_from: int
     clock_steps_back: int
     root: str
     problems: tuple[Problem, ...]
@@ -59,6 +61,7 @@ class Verifier:
             if start <= standing.head:
                 walk = await self._begin(standing, trusted, start)
                 problems += await self._walked(walk, standing)
+                problems += await self._contradicted(trusted, base)
         except TreeUnusable as error:
             problems.append(Problem(start, f"what the events up to here come to cannot be told: {error}"))
         problems += _misfit(trusted, walk, problems)
@@ -68,6 +71,18 @@ class Verifier:
         frontier = await StoredTree(self._tree).frontier(start)
         sizes = [*(anchor.size for anchor in trusted), *await self._log.checkpoint_sizes(standing.head)]
         return Walk(frontier, origin=_origin(standing), sizes=sizes, codec=self._codec, keys=self._keys)
+
+    async def _contradicted(self, trusted: Sequence[Checkpoint], base: Checkpoint | None) -> list[Problem]:
+        """Trusted checkpoints of fewer events than the base, which the walk does not come by, that it does not fit."""
+        problems = []
+        for old in trusted:
+            if base is None or not 0 < old.size < base.size:
+                continue
+            proof = await StoredTree(self._tree).consistency(old.size, base.size)
+            if not extends(base.root, base.size, old_root=old.root, old_size=old.size, proof=proof):
+                what = f"the checkpoint of {base.size} events does not extend a trusted one of {old.size}"
+                problems.append(Problem(1, f"{what}: one of them is of other events"))
+        return problems
 
     async def _walked(self, walk: Walk, standing: LogStanding) -> list[Problem]:
         """What is wrong with the events, and with what the log keeps beside them."""
@@ -147,7 +162,8 @@ def _wrong_heads(walk: Walk, standing: LogStanding) -> list[Problem]:
         found = walk.heads.get(stream)
         if found is not None and found != head:
             what = f"stream {stream} ends here at version {found.version}, but log.streams has version {head.version}"
-            problems.append(Problem(found.last_position, f"{what} at position {head.last_position}"))
+            closed = " and no more events" if head.ended else ""
+            problems.append(Problem(found.last_position, f"{what} at position {head.last_position}{closed}"))
         elif found is None and head.last_position > walk.begins_after:
             problems.append(Problem(head.last_position, f"stream {stream} has no events, but log.streams knows it"))
     unknown = walk.heads.keys() - standing.streams.keys() - {""}
@@ -171,6 +187,7 @@ def _report(
         signed=walk.good_size,
         anchored=max(holding, default=0),
         signatures_checked=checked,
+        ids_from=standing.ids_from or standing.floor,
         clock_steps_back=walk.clock_steps_back,
         root=walk.frontier.root().hex(),
         problems=tuple(sorted(problems, key=lambda problem: problem.position)[:PROBLEMS_MAX]),

@@ -8,11 +8,12 @@ from events.checkpoint import Checkpoint, CheckpointInvalid, VerifierKey, open_c
 from events.codec import UNREADABLE, Codec
 from events.entry import FIRST_PREV_HASH, RawEvent, leaf_of
 from events.merkle import Frontier, Subtree
-from events.system import SYSTEM_STREAM, CheckpointSigned
+from events.system import SYSTEM_STREAM, CheckpointSigned, StreamEnded
 from oxbot.app.audit_log import Page, StreamHead
 from oxbot.app.checkpoints import CHECKPOINT
 
 _MISSING = bytes(32)
+_END = str(StreamEnded.__struct_config__.tag)
 
 
 class Problem(NamedTuple):
@@ -90,7 +91,7 @@ class Walk:
 
     def _follow(self, event: RawEvent) -> None:
         """The chain of the event's stream."""
-        _, stream, version, *_, prev_hash, _ = event
+        _, stream, version, _, event_type, *_, prev_hash, _ = event
         head = self.heads.get(stream)
         if not stream:
             self._report(event, "it belongs to no stream that log.streams knows")
@@ -103,7 +104,9 @@ class Walk:
             self._report(event, f"it is version {version} of its stream, after version {head.version}")
         elif prev_hash != head.last_hash:
             self._report(event, f"it is not chained to version {head.version} of its stream")
-        self.heads[stream] = StreamHead(version, event.position, event.leaf_hash)
+        elif head.ended:
+            self._report(event, f"it follows version {head.version} of its stream, which ended the stream")
+        self.heads[stream] = StreamHead(version, event.position, event.leaf_hash, event_type == _END)
 
     def _grow(self, leaves: Sequence[bytes]) -> None:
         """Add the leaves to the tree, and note the roots that were asked for on the way."""

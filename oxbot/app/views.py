@@ -125,7 +125,8 @@ class RebuildStore(ViewStore, Protocol):
     async def serve_rebuild(self, projection: str, *, rebuilt: Checkpoint, head: int) -> bool:
         """Let the build serve from now on, in one transaction that no reader sees half of; the old one is gone.
 
-        False, and nothing changed, if the serving build is further; but one that claims to be beyond ``head`` is none.
+        False, and nothing changed, if the serving build is further (but one that claims to be beyond ``head`` is none),
+        or if a reader holds on to it: try again.
         Raises ``CheckpointMoved`` if the build is no longer at ``rebuilt``.
         """
         ...

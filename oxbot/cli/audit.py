@@ -94,21 +94,22 @@ def check_proof(
         raise InvalidInput(f"{file} is no proof: {error}") from error
     checkpoint = check_inclusion(inclusion, [VerifierKey.parse(one) for one in key])
     event = inclusion.event
+    what = f"{printable(event.event_type)}, version {event.version} of stream {printable(event.stream)}"
     sys.stdout.write(
-        f"position {event.position} of {checkpoint.origin} is {event.event_type}, version {event.version} of stream "
-        f"{printable(event.stream)}, recorded at {event.recorded_at:%Y-%m-%dT%H:%M:%S.%fZ}: proven under the "
-        f"checkpoint of {checkpoint.size} events\n"
+        f"position {event.position} of {printable(checkpoint.origin)} is {what}, recorded at "
+        f"{event.recorded_at:%Y-%m-%dT%H:%M:%S.%fZ}: proven under the checkpoint of {checkpoint.size} events\n"
     )
 
 
 @app.command()
 def checkpoints(
     export: Annotated[
-        Path | None, typer.Option(help="Write every checkpoint to a file of this directory, named by its size.")
+        Path | None,
+        typer.Option(help="Write each checkpoint that is not archived to a file of this directory, named by its size."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many to list, the newest first.")] = 20,
 ) -> None:
-    """List the recorded checkpoints, or export their signed notes, to be kept where the database cannot reach them."""
+    """List the checkpoints in the database, or export their signed notes to be kept where it cannot reach them."""
     if export is None:
         for one in _run(lambda audit: audit.checkpoints.before(None, limit)):
             sys.stdout.write(

@@ -38,6 +38,10 @@ def _limits(report: AuditReport) -> list[str]:
     limits = ["that an event was recorded at all, or that it was true when it was"]
     if report.first > 1:
         limits.append(f"anything about the events up to position {report.first - 1}, which were not read")
+    if report.ids_from > report.first:
+        limits.append(
+            f"that the table of event ids still holds those of the archived events up to {report.ids_from - 1}"
+        )
     if report.anchored < report.last:
         limits.append(
             f"that the events after position {report.anchored} were never cut off or rewritten together with their "

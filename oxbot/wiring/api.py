@@ -12,20 +12,19 @@ from events.codec import Codec
 from events.errors import OxbotError
 from oxbot.adapters.argon2_passwords import Argon2Passwords
 from oxbot.adapters.postgres_accounts import PostgresCredentials
-from oxbot.adapters.postgres_audit import PostgresAuditedLog
 from oxbot.adapters.postgres_readiness import PostgresReadiness
-from oxbot.adapters.postgres_tree import PostgresCheckpoints, PostgresTree
+from oxbot.adapters.postgres_tree import PostgresCheckpoints
 from oxbot.adapters.signing_key import load_or_create
 from oxbot.api.app import create_app
 from oxbot.api.services import Services
 from oxbot.api.sign_in_limit import SignInLimit
 from oxbot.api.tokens import Tokens
 from oxbot.app.accounts import Accounts
-from oxbot.app.audit_proof import Prover
 from oxbot.app.bots import BotCommands
 from oxbot.app.clock import SystemClock
 from oxbot.app.equity import EquityReader, MarketTime
 from oxbot.app.projections import Projections
+from oxbot.wiring.audit import prover
 from oxbot.wiring.privacy import privacy, subject_keys
 from oxbot.wiring.stores import Database, Stores, open_stores
 
@@ -83,7 +82,6 @@ async def _open_services(plan: ApiPlan, tokens: Tokens) -> AsyncIterator[Service
         if password is not None:
             plan.announce(f"sign in as admin with the password {password} (shown this once)")
         projections = Projections(stores.log, stores.views)
-        checkpoints = PostgresCheckpoints(stores.pool, Codec())
         yield Services(
             views=stores.views,
             projections=projections,
@@ -92,7 +90,7 @@ async def _open_services(plan: ApiPlan, tokens: Tokens) -> AsyncIterator[Service
             accounts=accounts,
             tokens=tokens,
             readiness=PostgresReadiness(stores.pool, projections),
-            checkpoints=checkpoints,
-            prover=Prover(PostgresAuditedLog(stores.pool, Codec()), PostgresTree(stores.pool), checkpoints),
+            checkpoints=PostgresCheckpoints(stores.pool, Codec()),
+            prover=prover(stores, plan.database.archive),
             sign_in_limit=SignInLimit(),
         )

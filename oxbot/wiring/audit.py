@@ -18,9 +18,9 @@ from oxbot.app.audit_verify import Verifier
 from oxbot.config import Settings
 from oxbot.wiring.archive import archive
 from oxbot.wiring.database import open_unmigrated
-from oxbot.wiring.stores import open_stores
+from oxbot.wiring.stores import Stores, open_stores
 
-CONNECTIONS = 2
+CONNECTIONS = 3
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,14 +66,26 @@ async def open_audit(settings: Settings) -> AsyncIterator[Audit]:
         open_stores(database, "oxbot_operator", name="audit", connections=CONNECTIONS) as stores,
     ):
         codec, cold = Codec(), archive(stores, settings.archive)
-        checkpoints = PostgresCheckpoints(stores.pool, codec)
-        yield Audit(
-            log_id=await checkpoints.log_id(),
-            home=settings.home,
-            log=ArchivedAudit(PostgresAuditedLog(stores.pool, codec), cold, codec),
-            tree=ArchivedTree(PostgresTree(stores.pool), cold),
-            checkpoints=checkpoints,
-        )
+        checkpoints, log = PostgresCheckpoints(stores.pool, codec), PostgresAuditedLog(stores.pool, codec)
+        async with log.held():
+            yield Audit(
+                log_id=await checkpoints.log_id(),
+                home=settings.home,
+                log=ArchivedAudit(log, cold, codec),
+                tree=ArchivedTree(PostgresTree(stores.pool), cold),
+                checkpoints=checkpoints,
+            )
+
+
+def prover(stores: Stores, directory: Path | None) -> Prover:
+    """Proves single events over stores that are open, also those that have left the database for this archive."""
+    codec = Codec()
+    log, tree = PostgresAuditedLog(stores.pool, codec), PostgresTree(stores.pool)
+    checkpoints = PostgresCheckpoints(stores.pool, codec)
+    if directory is None:
+        return Prover(log, tree, checkpoints)
+    cold = archive(stores, directory)
+    return Prover(ArchivedAudit(log, cold, codec), ArchivedTree(tree, cold), checkpoints)
 
 
 def trusted_checkpoint(note: str, keys: Sequence[VerifierKey]) -> Checkpoint:

@@ -7,15 +7,23 @@ import pytest
 
 from events.archived import ArchiveDamaged, ArchiveMissing
 from events.codec import Codec
+from events.errors import BelowFloor
+from events.postgres import PostgresEventLog
 from oxbot.adapters.archive_reader import ArchiveReader
 from oxbot.adapters.archived_audit import ArchivedAudit, ArchivedTree
 from oxbot.adapters.postgres_audit import PostgresAuditedLog
 from oxbot.adapters.postgres_partitions import PostgresPartitions
 from oxbot.adapters.postgres_tree import PostgresTree
+from oxbot.app.archive import DropRefused
+from oxbot.app.audit_proof import check_inclusion
 from oxbot.app.audit_verify import AuditReport, Verifier
 from oxbot.app.tree import TreeUnusable
-from tests.adapters.archives import archive_and_drop, begun, more
-from tests.partitions import stored_events
+from oxbot.config import Secret, Settings
+from oxbot.wiring.audit import open_audit, prover
+from oxbot.wiring.sealer import open_sealer
+from oxbot.wiring.stores import Database, open_stores
+from tests.adapters.archives import archive_and_drop, archiver, begun, more
+from tests.partitions import SIGNER, fill, stored_events
 
 pytestmark = pytest.mark.anyio
 
@@ -87,3 +95,57 @@ async def test_leaves_and_single_events_come_from_wherever_they_are(pool: asyncp
     for position in (1, 100, 101, 200, 201, len(before)):
         assert await log.at(position) == before[position - 1]
     assert await log.at(10_000) is None
+
+
+@pytest.mark.usefixtures("log")
+async def test_the_api_proves_events_that_have_left_the_database(
+    pool: asyncpg.Pool, database: str, tmp_path: Path
+) -> None:
+    before = await stored_events(pool)
+    await archive_and_drop(pool, tmp_path)
+    async with open_stores(Database(dsn=Secret(database)), "oxbot_api", name="tests", connections=2) as stores:
+        proves = prover(stores, tmp_path)
+        for position in (1, 100, 200, 201):
+            assert await proves.event(position) == before[position - 1]
+            inclusion = await proves.prove(position)
+            assert check_inclusion(inclusion, [SIGNER.verifier]).size == len(before) - 1
+        with pytest.raises(ArchiveMissing, match="positions 1 to 100"):
+            await prover(stores, tmp_path / "nowhere").prove(1)
+        with pytest.raises(BelowFloor):
+            await prover(stores, None).prove(1)
+
+
+@pytest.mark.usefixtures("log")
+async def test_the_sealer_makes_lost_inner_nodes_again_from_the_archive(
+    pool: asyncpg.Pool, database: str, tmp_path: Path
+) -> None:
+    """The table of inner nodes is a cache, also of leaves that have left the database."""
+    log = PostgresEventLog(pool, Codec())
+    await fill(log, 100)
+    place, home = Database(dsn=Secret(database), archive=tmp_path / "archive"), tmp_path / "home"
+    async with open_sealer(home, place, interval_seconds=1) as sealer:
+        assert await sealer.seal()
+    nodes = await pool.fetch("SELECT * FROM log.subtrees")
+    assert nodes
+    await more(log, pool, 1)
+    await archive_and_drop(pool, tmp_path / "archive")
+    await pool.execute("TRUNCATE log.subtrees")
+    async with open_sealer(home, place, interval_seconds=1) as sealer:
+        assert await sealer.seal()
+    assert nodes == await pool.fetch("SELECT * FROM log.subtrees")
+
+
+@pytest.mark.usefixtures("log")
+async def test_nothing_leaves_the_database_under_an_audit_and_appends_go_on(
+    pool: asyncpg.Pool, database: str, tmp_path: Path
+) -> None:
+    """What left meanwhile would look as if it had been deleted."""
+    work = archiver(pool, tmp_path / "archive")
+    _ = [archived async for archived in work.create()]
+    settings = Settings(home=tmp_path, database_url=Secret(database))
+    async with open_audit(settings) as audit:
+        with pytest.raises(DropRefused, match="somebody reads the log at length"):
+            await anext(work.drop())
+        await fill(PostgresEventLog(pool, Codec()), 100)
+        assert (await audit.verifier([]).verify()).problems == ()
+    assert [archived.range.first async for archived in work.drop()] == [1, 101]

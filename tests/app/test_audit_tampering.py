@@ -1,11 +1,17 @@
 """Whatever somebody with every right does to the database, the verifier says so, and where (V1, V2, V3, A14)."""
 
+from datetime import UTC, datetime
+
 import asyncpg
 import pytest
 
 from events.checkpoint import Checkpoint, SignerKey, sign_checkpoint
 from events.codec import Codec
+from events.envelope import NewEvent
+from events.identifiers import StreamId, new_event_id
+from events.log import ANY_VERSION
 from events.merkle import root_of
+from events.system import StreamEnded
 from oxbot.app.checkpoints import checkpoint_fact
 from tests.app.sealed_log import SealedLog, lived_log, sealed_log
 
@@ -313,6 +319,7 @@ async def test_a_checkpoint_recorded_twice_is_found(pool: asyncpg.Pool) -> None:
         ("UPDATE log.streams SET version = 7 WHERE stream_id = 'bot-1'", 13),
         ("UPDATE log.streams SET last_position = 5 WHERE stream_id = 'bot-1'", 13),
         ("UPDATE log.streams SET last_hash = sha256(last_hash) WHERE stream_id = 'bot-1'", 13),
+        ("UPDATE log.streams SET ended_at = now() WHERE stream_id = 'bot-1'", 13),
         ("DELETE FROM log.streams WHERE stream_id = 'bot-1'", 1),
         ("UPDATE log.streams SET stream_id = 'bot-9' WHERE stream_id = 'bot-1'", 1),
         ("INSERT INTO log.streams (stream_id, version, last_position, last_hash) VALUES ('bot-9', 1, 3, '')", 3),
@@ -323,6 +330,18 @@ async def test_what_the_log_says_of_its_streams_must_be_true(pool: asyncpg.Pool,
     await log.attack(change)
 
     assert (await log.verify()).problems[0].position == position
+
+
+async def test_a_stream_that_was_opened_again_after_its_end_is_found(pool: asyncpg.Pool) -> None:
+    log = await lived_log(pool)
+    end = NewEvent(event_id=new_event_id(), occurred_at=datetime.now(UTC), fact=StreamEnded())
+    ended = await log.log.append(StreamId("bot-1"), [end], expected=ANY_VERSION)
+    assert (await log.verify()).problems == ()
+    await log.attack("UPDATE log.streams SET ended_at = NULL WHERE stream_id = 'bot-1'")
+    assert (await log.verify()).problems[0].position == ended.position
+    await log.append("bot-1")
+
+    assert [problem.position for problem in (await log.verify()).problems] == [ended.position + 1]
 
 
 @pytest.mark.parametrize(
@@ -407,4 +426,20 @@ async def test_from_a_trusted_checkpoint_another_beginning_is_found_by_its_root(
     assert report.problems[0] == (
         1,
         "the events at positions 1 to 14 are not those that a trusted checkpoint covers",
+    )
+
+
+async def test_from_a_trusted_checkpoint_an_older_one_is_held_against_it(pool: asyncpg.Pool) -> None:
+    """Two histories signed by one key: each checkpoint alone looks right."""
+    log = await lived_log(pool)
+    [first, second, _] = await log.recorded()
+    name = log.key.verifier.name
+    base = Checkpoint(name, second.size, second.root)
+
+    assert (await log.verify(base=base, anchors=[Checkpoint(name, first.size, first.root)])).problems == ()
+    assert (await log.verify(base=base, anchors=[Checkpoint(name, first.size, bytes(32))])).problems == (
+        (
+            1,
+            "the checkpoint of 10 events does not extend a trusted one of 5: one of them is of other events",
+        ),
     )
