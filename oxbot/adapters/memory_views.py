@@ -139,9 +139,9 @@ class MemoryViews:
         version, position = build.checkpoint.version, build.checkpoint.position
         head = position if self._log is None else await self._log.head()
         lag_seconds = await self._lag_seconds(position) if position < head else 0.0
-        return Standing(
-            target.projection, target.rebuild, version, position, head, lag_seconds, build.stopped, build.seen_at
-        )
+        seen = (datetime.now(UTC) - build.seen_at).total_seconds()
+        place = (*target, version, position, head)
+        return Standing(*place, lag_seconds, build.stopped, build.seen_at, seen)
 
     async def _lag_seconds(self, position: int) -> float:
         if self._log is None:

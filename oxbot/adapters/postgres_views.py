@@ -49,7 +49,8 @@ _STANDINGS = """
     select
         p.name, p.rebuild, p.version, p."position", head.position as head,
         coalesce(greatest(extract(epoch from clock_timestamp() - e.recorded_at), 0), 0)::float8 as lag_seconds,
-        p.stopped_position, p.stopped_type, p.stopped_error, p.updated_at
+        p.stopped_position, p.stopped_type, p.stopped_error, p.updated_at,
+        extract(epoch from clock_timestamp() - p.updated_at)::float8 as seen_seconds
     from views.projections as p
     cross join (
         select coalesce((select e.position from log.events as e order by e.position desc limit 1), log.floor() - 1)
@@ -157,9 +158,9 @@ async def _serving(connection: PoolConnectionProxy, projection: str) -> tuple[in
 
 
 def _standing(row: asyncpg.Record) -> Standing:
-    name, rebuild, version, position, head, lag_seconds, stopped_position, stopped_type, stopped_error, seen_at = row
-    stopped = None if stopped_position is None else Poison(stopped_position, stopped_type, stopped_error)
-    return Standing(name, rebuild, version, position, head, lag_seconds, stopped, seen_at)
+    name, rebuild, version, position, head, lag_seconds, *stop, seen_at, seen_seconds = row
+    stopped = None if stop[0] is None else Poison(*stop)
+    return Standing(name, rebuild, version, position, head, lag_seconds, stopped, seen_at, seen_seconds)
 
 
 def _stored(rows: Sequence[asyncpg.Record]) -> list[StoredRow]:

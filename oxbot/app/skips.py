@@ -78,7 +78,7 @@ async def skip_event(
     """Record that the projection passes over the event that it is stopped at. Raises ``NotStoppedThere``."""
     builds = [(known.position, known.stopped) for known in await views.standings() if known.projection == projection]
     # A build that fails for another reason than an event shows where it is; what it has applied is not to be skipped.
-    stopped_at = [stop.position for built_to, stop in builds if stop is not None and stop.position > built_to]
+    stopped_at = sorted({stop.position for built_to, stop in builds if stop is not None and stop.position > built_to})
     if position not in stopped_at:
         places = f"is stopped at {' and '.join(map(str, stopped_at))}" if stopped_at else "is not stopped at any event"
         raise NotStoppedThere(f"projection {projection} {places}, so position {position} cannot be skipped")

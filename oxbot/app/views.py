@@ -55,7 +55,10 @@ class StoredRow(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A build beside the log: ``lag_seconds`` is the age of the first event that it lacks, 0 if it lacks none."""
+    """A build beside the log: ``lag_seconds`` is the age of the first event that it lacks, 0 if it lacks none.
+
+    Somebody kept it last at ``seen_at``, which is ``seen_seconds`` ago by the same clock.
+    """
 
     projection: str
     rebuild: bool
@@ -65,6 +68,7 @@ class Standing(NamedTuple):
     lag_seconds: float
     stopped: Poison | None
     seen_at: datetime
+    seen_seconds: float
 
 
 class Swap(NamedTuple):

@@ -5,7 +5,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from events.archived import ArchiveDamaged, ArchiveMissing
+from events.archived import ArchiveMissing
 from events.codec import Codec
 from events.errors import BelowFloor
 from events.postgres import PostgresEventLog
@@ -42,7 +42,7 @@ async def log(pool: asyncpg.Pool) -> None:
     await more(log, pool, 120)
 
 
-async def _root(pool: asyncpg.Pool, directory: Path) -> tuple[str, list[tuple[int, str]], int, int, int]:
+async def _root(pool: asyncpg.Pool, directory: Path) -> tuple[str, list[tuple[int | None, str]], int, int, int]:
     report = await _verify(pool, directory)
     problems = [(problem.position, problem.what) for problem in report.problems]
     return report.root, problems, report.first, report.events, report.checkpoints
@@ -60,17 +60,45 @@ async def test_the_verdict_is_the_same_and_begins_at_the_first_event(pool: async
     assert after[0] == (await _root(pool, tmp_path))[0] != before[0]
 
 
-@pytest.mark.usefixtures("log")
-async def test_what_is_changed_in_the_archive_is_found(pool: asyncpg.Pool, tmp_path: Path) -> None:
-    await archive_and_drop(pool, tmp_path)
-    directory = tmp_path / "000000000000101-000000000000200"
+def _flip(directory: Path, file: str) -> None:
+    """Change one bit of a file of the archive."""
     directory.chmod(0o700)
-    chunk = directory / "events-000000000000117.ndjson.gz"
-    chunk.chmod(0o600)
-    content = chunk.read_bytes()
-    chunk.write_bytes(content[:60] + bytes([content[60] ^ 1]) + content[61:])
-    with pytest.raises(ArchiveDamaged, match="events-000000000000117"):
-        await _verify(pool, tmp_path)
+    path = directory / file
+    path.chmod(0o600)
+    content = path.read_bytes()
+    path.write_bytes(content[:60] + bytes([content[60] ^ 1]) + content[61:])
+
+
+@pytest.mark.usefixtures("log")
+async def test_what_is_changed_in_the_archive_is_found_by_position_and_the_rest_is_verified(
+    pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    await archive_and_drop(pool, tmp_path)
+    for first in (101, 117, 165):
+        _flip(tmp_path / "000000000000101-000000000000200", f"events-{first:015}.ndjson.gz")
+    report = await _verify(pool, tmp_path)
+    damaged, others = report.problems[:3], report.problems[3:]
+
+    assert [position for position, _ in damaged] == [101, 117, 165]
+    for (position, what), last in zip(damaged, (116, 132, 180), strict=True):
+        assert what.startswith(f"positions {position} to {last}: ")
+        assert what.endswith("is not the file that the manifest names")
+    assert report.events == len(await stored_events(pool)) + 200 - 48
+    assert ["does not match the" in what for _, what in others] == [True]
+
+
+@pytest.mark.usefixtures("log")
+async def test_a_changed_manifest_is_found_and_the_other_ranges_are_verified(
+    pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    await archive_and_drop(pool, tmp_path)
+    _flip(tmp_path / "000000000000001-000000000000100", "manifest.json")
+    report = await _verify(pool, tmp_path)
+
+    assert report.problems[0].position == 1
+    assert report.problems[0].what.startswith("positions 1 to 100: ")
+    assert report.events == len(await stored_events(pool)) + 100
+    assert len(report.problems) == 2
 
 
 @pytest.mark.usefixtures("log")
