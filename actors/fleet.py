@@ -16,6 +16,7 @@ from actors.sealer import SealerActor
 from actors.supervisor import SupervisorActor
 from actors.victims import Victim
 from events.identifiers import BotId, FleetName
+from oxbot.app.failure_news import FailureNews
 from oxbot.app.market_runner import MarketProgress
 from oxbot.app.sealer import SealerState
 from oxbot.app.supervisor_runner import HostReport
@@ -83,12 +84,20 @@ class Fleet:
 
     async def tend(self) -> None:
         """Keep the supervisor at work, also after Ray has restarted it, until cancelled; it tends to all the others."""
+        news = FailureNews()
         while True:
             try:
                 await answer(self._supervisor.wake.remote(), of="the supervisor")
+                await self._tell_failures(news)
             except ActorUnavailable as error:
                 logger.warning("supervisor_unavailable", error=str(error))
             await asyncio.sleep(TEND_SECONDS)
+
+    async def _tell_failures(self, news: FailureNews) -> None:
+        """Say here which bots fail: what their hosts log stays in Ray's files."""
+        reports: tuple[HostReport, ...] = await answer(self._supervisor.reports.remote(), of="the supervisor")
+        for failure in news.of(reports):
+            logger.warning("failing", who=failure.who, outcome=failure.outcome, error=failure.error)
 
     async def seal(self) -> None:
         """Seal the log as it is, as the last thing before an orderly end; what cannot be sealed now is next time."""

@@ -26,10 +26,20 @@ class ArchiveDamaged(LogError):
     """The archive's files are not what was archived; the text says which, or from which position on."""
 
 
+class RangeDamaged(ArchiveDamaged):
+    """These positions are in files that are not what was archived; others may be whole."""
+
+    def __init__(self, first: int, last: int, what: str) -> None:
+        super().__init__(f"positions {first} to {last}: {what}")
+        self.first = first
+        self.last = last
+
+
 class Archive(Protocol):
     """The events that have left the database: everything from position 1 up to, not including, some floor.
 
-    Raises ``ArchiveMissing`` for what should be there and is not, and ``ArchiveDamaged``.
+    Raises ``ArchiveMissing`` for what should be there and is not, and ``ArchiveDamaged``; ``read_all`` only for what it
+    was asked for, and naming the positions, ``RangeDamaged``.
     """
 
     async def read_all(

@@ -19,6 +19,7 @@ _ED25519 = b"\x01"
 _ID_BYTES = 4
 _MARK = "\u2014 "
 _TEXT_LINES_MIN = 3
+_SIZE_DIGITS_MAX = 19
 
 
 class CheckpointInvalid(OxbotError):
@@ -113,7 +114,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     root = _decoded(encoded)
     if not origin or not all(extensions):
         raise CheckpointInvalid("a checkpoint has an empty line")
-    if not (size.isascii() and size.isdigit()) or (len(size) > 1 and size.startswith("0")):
+    if not (size.isascii() and size.isdigit() and len(size) <= _SIZE_DIGITS_MAX) or (len(size) > 1 and size[0] == "0"):
         raise CheckpointInvalid(f"{size!r} is no size of a tree")
     if root is None or len(root) != ROOT_BYTES:
         raise CheckpointInvalid(f"{encoded!r} is no root of a tree: 32 bytes in base64")

@@ -39,7 +39,8 @@ class GroupCommitLog:
 
     Appends to one stream keep their order and never share a batch. A fact is encoded in its caller's ``append``, so one
     that cannot be fails alone and at once. When ``queue_max`` commands wait, the next one waits for room; whoever is
-    not on the way after ``wait_seconds`` is answered with ``Backpressure``.
+    not on the way after ``wait_seconds``, both waits together, is answered with ``Backpressure`` as soon as the batch
+    under way is.
 
     Nothing is sent unless ``run`` runs, either in a task group of the caller's, ended by ``close``, or by
     ``async with``, which does both. After ``close`` what is queued is sent for up to ``grace_seconds``; then whoever
@@ -119,6 +120,7 @@ class GroupCommitLog:
     async def append(self, stream: StreamId, events: Sequence[NewEvent], *, expected: int) -> Appended:
         """See ``EventLog.append``. Cancelled before its batch is sent, it is not stored; after, it may be."""
         command = encode_command(self._codec, stream, events, expected=expected)
+        expires_at = asyncio.get_running_loop().time() + self._wait_seconds
         if self._room.locked():
             await self._enter()
         else:
@@ -126,7 +128,7 @@ class GroupCommitLog:
         try:
             if self._closing.is_set():
                 raise LogClosed("this process is closing its log; nothing was stored")
-            return await self._queue(command)
+            return await self._queue(command, expires_at)
         finally:
             self._room.release()
 
@@ -168,9 +170,9 @@ class GroupCommitLog:
         except TimeoutError:
             raise Backpressure(f"the append found no room for {self._wait_seconds:g} s; nothing was stored") from None
 
-    def _queue(self, command: EncodedCommand) -> asyncio.Future[Appended]:
-        loop = asyncio.get_running_loop()
-        request = _Request(command, command_size(command), loop.time() + self._wait_seconds, loop.create_future())
+    def _queue(self, command: EncodedCommand, expires_at: float) -> asyncio.Future[Appended]:
+        answer = asyncio.get_running_loop().create_future()
+        request = _Request(command, command_size(command), expires_at, answer)
         before = self._waiting.get(command.stream)
         if before is None:
             self._waiting[command.stream] = [request]

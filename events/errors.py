@@ -36,10 +36,10 @@ class WrongExpectedVersion(LogError):
 
 
 class EventIdReused(LogError):
-    """An event id that the log already holds came back with other content, or on another stream."""
+    """An event id that the log holds came back with other content, on another stream, or after it was archived."""
 
     def __init__(self, stream: StreamId, event_id: EventId) -> None:
-        super().__init__(f"stream {stream}: event id {event_id} is already in the log with other content")
+        super().__init__(f"stream {stream}: event id {event_id} is already in the log, with other content or archived")
         self.stream = stream
         self.event_id = event_id
 

@@ -94,8 +94,8 @@ class EventLog(LogReader, Protocol):
         """Store the events after version ``expected`` of the stream, durably, all or none.
 
         ``expected`` is a version, or ``NO_STREAM``, ``ANY_VERSION`` or ``STREAM_EXISTS``. An append whose events are
-        all stored already, one after the other, gets its first answer again, whatever it expects. A ``StreamEnded``
-        that comes last closes the stream.
+        all stored already, one after the other, gets its first answer again, whatever it expects, unless they have
+        left the database for an archive. A ``StreamEnded`` that comes last closes the stream.
 
         Raises ``WrongExpectedVersion`` (with the actual version), ``EventIdReused``, ``StreamClosed``,
         ``InvalidAppend`` (``PayloadTooLarge``), ``Backpressure`` (not sent) or ``LogUnavailable`` (outcome unknown:

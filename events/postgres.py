@@ -1,6 +1,5 @@
 """The event log in Postgres: appends through the one function ``log.append``, reads by position."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -9,7 +8,7 @@ from events.envelope import NewEvent
 from events.errors import EventIdReused, InvalidAppend, LogError, StreamClosed, WrongExpectedVersion
 from events.identifiers import EventId, StreamId
 from events.log import AppendCommand, Appended, Outcome
-from events.postgres_calls import ATTEMPT_SECONDS, UNKNOWN_OUTCOME
+from events.postgres_calls import UNKNOWN_OUTCOME
 from events.postgres_hints import HINT_CHANNEL
 from events.postgres_reads import PostgresLogReader
 
@@ -54,8 +53,7 @@ class PostgresEventLog(PostgresLogReader):
     async def hint(self, position: int) -> None:
         """Tell waiters, in any process, that the log reaches ``position``; a hint that cannot be sent is dropped."""
         with suppress(*UNKNOWN_OUTCOME):
-            async with asyncio.timeout(ATTEMPT_SECONDS):
-                await self._pool.fetchval(HINT, HINT_CHANNEL, str(position))
+            await self._calls.attempt(lambda connection: connection.fetchval(HINT, HINT_CHANNEL, str(position)))
 
     def _encoded(self, command: AppendCommand) -> EncodedCommand | InvalidAppend:
         try:
@@ -68,7 +66,7 @@ class PostgresEventLog(PostgresLogReader):
         if not batch:
             return []
         try:
-            rows = await self._calls.repeat(lambda: self._pool.fetch(APPEND, *append_arguments(batch)))
+            rows = await self._calls.repeat(lambda connection: connection.fetch(APPEND, *append_arguments(batch)))
         except InvalidAppend as error:
             if len(batch) == 1:
                 return [error]

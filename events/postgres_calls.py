@@ -10,8 +10,11 @@ import stamina
 from events.errors import InvalidAppend, LogClosed, LogError, LogUnavailable
 
 Answer = TypeVar("Answer")
+Connection = asyncpg.pool.PoolConnectionProxy
 
 ATTEMPT_SECONDS = 10.0
+LAST_ATTEMPT_SECONDS = 1.0
+"""What the attempt that a deadline falls into gets at least."""
 
 REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 """The database looked at the values and will never take them."""
@@ -39,26 +42,45 @@ class Calls:
         self._pool = pool
         self._deadline_seconds = deadline_seconds
 
-    async def repeat(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def repeat(self, call: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         """The call's answer, from the first attempt that gets one.
 
         Raises ``InvalidAppend`` for values that the database refuses, ``LogClosed`` over a closed pool,
         ``LogUnavailable`` at the deadline, ``LogError`` for any other error of the database.
         """
+        ends_at = asyncio.get_running_loop().time() + self._deadline_seconds
         try:
-            return await _attempt(call)
+            return await self.attempt(call, ends_at=ends_at)
         except UNKNOWN_OUTCOME as error:
             if not self._is_worth_repeating(error):
                 raise self._translated(error) from error
         except asyncpg.PostgresError as error:
             raise self._translated(error) from error
-        return await self._persist(call)
+        return await self._persist(call, ends_at)
 
-    async def _persist(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def attempt(self, call: Callable[[Connection], Awaitable[Answer]], *, ends_at: float | None = None) -> Answer:
+        """The call's answer, in bounded time; raises what asyncpg does, or ``TimeoutError``.
+
+        A task that is cancelled just as its connection dies may see asyncpg's error in place of its cancellation.
+        """
+        seconds = ATTEMPT_SECONDS
+        if ends_at is not None:
+            left = ends_at - asyncio.get_running_loop().time()
+            seconds = min(seconds, max(left, LAST_ATTEMPT_SECONDS))
+        try:
+            async with asyncio.timeout(seconds), self._pool.acquire() as connection:
+                return await _ended_with(connection, call(connection))
+        except UNKNOWN_OUTCOME:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from None
+            raise
+
+    async def _persist(self, call: Callable[[Connection], Awaitable[Answer]], ends_at: float) -> Answer:
         attempts = stamina.retry_context(
             on=self._is_worth_repeating,
             attempts=None,
-            timeout=self._deadline_seconds,
+            timeout=max(ends_at - asyncio.get_running_loop().time(), LAST_ATTEMPT_SECONDS),
             wait_initial=0.05,
             wait_jitter=0.05,
             wait_max=1.0,
@@ -66,7 +88,7 @@ class Calls:
         try:
             async for attempt in attempts:
                 with attempt:
-                    return await _attempt(call)
+                    return await self.attempt(call, ends_at=ends_at)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             raise self._translated(error) from error
         raise AssertionError("retrying ends with an answer or an error")
@@ -83,18 +105,16 @@ class Calls:
         return LogError(f"the database refused the call: {error}")
 
 
-async def _attempt(call: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The call's answer, in bounded time.
+async def _ended_with(connection: Connection, answer: Awaitable[Answer]) -> Answer:
+    """The answer; if nobody waits for it any longer, the connection is given up with it.
 
-    A task that is cancelled just as its connection dies may see asyncpg's error in place of its cancellation.
+    Else the pool would wait, for ever, until a server that does not answer has acknowledged the cancellation.
     """
     try:
-        async with asyncio.timeout(ATTEMPT_SECONDS):
-            return await call()
-    except UNKNOWN_OUTCOME:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError from None
+        return await answer
+    except asyncio.CancelledError:
+        if not connection.is_closed():
+            connection.terminate()
         raise
 
 

@@ -50,9 +50,14 @@ class Hints:
     async def _unlisten(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
         self._connection = None
         try:
-            with suppress(*UNKNOWN_OUTCOME):
-                async with asyncio.timeout(LISTEN_SECONDS):
-                    await connection.remove_listener(HINT_CHANNEL, self._on_hint)
+            async with asyncio.timeout(LISTEN_SECONDS):
+                await connection.remove_listener(HINT_CHANNEL, self._on_hint)
+        except BaseException as error:
+            # One that does not answer is given up: the pool would wait for it for ever.
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
+            if not isinstance(error, UNKNOWN_OUTCOME):
+                raise
         finally:
             # The pool refuses to take back a connection that died meanwhile; it has forgotten it already.
             with suppress(*UNKNOWN_OUTCOME):

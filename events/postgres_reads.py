@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from struct import unpack
 
 import asyncpg
@@ -13,7 +12,7 @@ from events.codec import Codec, EventColumns
 from events.envelope import RecordedEvent
 from events.errors import BelowFloor, LogDamaged
 from events.identifiers import EventId, StreamId
-from events.postgres_calls import Calls
+from events.postgres_calls import Calls, Connection
 from events.postgres_hints import Hints
 from events.postgres_names import StreamNames
 
@@ -142,7 +141,7 @@ class PostgresLogReader:
 
     async def head(self) -> int:
         """See ``LogReader.head``."""
-        position: int = await self._calls.repeat(partial(self._pool.fetchval, HEAD))
+        position: int = await self._calls.repeat(lambda connection: connection.fetchval(HEAD))
         return position
 
     async def wait_beyond(self, position: int, *, timeout_seconds: float) -> int:
@@ -167,7 +166,11 @@ class PostgresLogReader:
         while beyond - before > 1:
             step = max((beyond - before) // (PROBES + 1), 1)
             probes = list(range(before + step, beyond, step))
-            for position, recorded_at in await self._calls.repeat(partial(self._pool.fetch, RECORDED, probes)):
+            try:
+                found = await self._recorded(probes)
+            except BelowFloor:  # it rose meanwhile
+                return await self.position_at(time)
+            for position, recorded_at in found:
                 if recorded_at > time:
                     beyond = position
                     break
@@ -215,8 +218,6 @@ class PostgresLogReader:
     ) -> Sequence[RecordedEvent]:
         head = await self.head()
         last = head if up_to is None else min(up_to, head)
-        if after_position < last:
-            await self._check_floor(after_position)
         events: list[RecordedEvent] = []
         position = after_position
         while position < last and len(events) < limit:
@@ -226,17 +227,19 @@ class PostgresLogReader:
                 events += self._codec.decode_events(columns)
             full = columns is not None and len(columns.positions) == asked
             position = events[-1].position if full else through
+        if after_position < last:
+            # At the end, because a partition may leave while the windows are looked through.
+            await self._check_floor(after_position)
         return events
 
     async def _columns(self, statement: str, *arguments: object) -> EventColumns | None:
         """What the statement answers, with the streams' names in place of their numbers; None for no event."""
 
-        async def fetch() -> EventColumns | None:
-            async with self._pool.acquire() as connection:
-                [(positions, numbers, *others)] = await connection.fetch(statement, *arguments)
-                if positions is None:
-                    return None
-                return _columns(positions, await self._names.of(connection, numbers), *others)
+        async def fetch(connection: Connection) -> EventColumns | None:
+            [(positions, numbers, *others)] = await connection.fetch(statement, *arguments)
+            if positions is None:
+                return None
+            return _columns(positions, await self._names.of(connection, numbers), *others)
 
         return await self._calls.repeat(fetch)
 
@@ -244,7 +247,7 @@ class PostgresLogReader:
         """A page of one stream, which must begin at the next version and have no gap."""
         arguments = (stream, after_version, limit, up_to)
         [(version, positions, versions, *others)] = await self._calls.repeat(
-            partial(self._pool.fetch, READ_STREAM, *arguments)
+            lambda connection: connection.fetch(READ_STREAM, *arguments)
         )
         if positions is None:
             if version is not None and version > after_version:
@@ -253,19 +256,30 @@ class PostgresLogReader:
         if versions != list(range(after_version + 1, after_version + 1 + len(versions))):
             await self._check_first_version(stream, after_version + 1)
             raise LogDamaged(f"stream {stream}: a version between {versions[0]} and {versions[-1]} is missing")
+        if up_to == BEYOND_ALL and len(versions) < limit and versions[-1] != version:
+            raise LogDamaged(f"stream {stream}: it has {version} events, but ends at version {versions[-1]}")
         return _columns(positions, [stream] * len(positions), versions, *others)
 
     async def _check_first_version(self, stream: StreamId, version: int) -> None:
         """Raise unless the database still holds the stream from this version on."""
-        kept = await self._calls.repeat(partial(self._pool.fetchval, FIRST_KEPT_VERSION, stream))
+        kept = await self._calls.repeat(lambda connection: connection.fetchval(FIRST_KEPT_VERSION, stream))
         if kept is None or kept > version:
             floor = await self._floor()
             if floor > 1:
                 raise BelowFloor(floor - 1, floor)
             raise LogDamaged(f"stream {stream}: version {version} is missing from the log")
 
+    async def _recorded(self, positions: Sequence[int]) -> Sequence[asyncpg.Record]:
+        """When each of the positions was recorded. Raises unless the database holds them all."""
+        found = await self._calls.repeat(lambda connection: connection.fetch(RECORDED, positions))
+        if len(found) < len(positions):
+            await self._check_floor(positions[0] - 1)
+            missing = min(set(positions) - {position for position, _ in found})
+            raise LogDamaged(f"position {missing} is missing from the log")
+        return found
+
     async def _floor(self) -> int:
-        floor: int = await self._calls.repeat(partial(self._pool.fetchval, FLOOR))
+        floor: int = await self._calls.repeat(lambda connection: connection.fetchval(FLOOR))
         return floor
 
     async def _check_floor(self, after_position: int) -> None:

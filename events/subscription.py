@@ -28,8 +28,8 @@ async def subscribe(
 
     A ``CaughtUp`` follows whenever the head is reached, the first time even if there was nothing to deliver; with
     types, its position moves on over events of other types, so that a checkpoint can. While the log is unavailable it
-    is asked again, less and less often, without end. Raises ``LogDamaged`` if the log ends before the position, and
-    what else the reads raise, above all ``UndecodableFact`` after the events before it, and ``LogClosed``.
+    is asked again, less and less often, without end. Raises ``LogDamaged`` if the log ends, now or later, before the
+    position, and what else the reads raise: above all ``UndecodableFact``, after what is before it, or ``LogClosed``.
     """
     position = after_position
     head = await _head(log)
@@ -46,7 +46,9 @@ async def subscribe(
         if position > told:
             told = position
             yield CaughtUp(position)
-        await _wait(log, position, wait_seconds)
+        head = await _wait(log, position, wait_seconds)
+        if position > head:
+            raise LogDamaged(f"the log has become shorter: it ends at position {head}, not at {position}")
 
 
 class _Page(NamedTuple):
@@ -86,5 +88,5 @@ async def _next_page(log: LogReader, position: int, types: Sequence[str] | None)
 
 
 @_unwearied
-async def _wait(log: LogReader, position: int, seconds: float) -> None:
-    await log.wait_beyond(position, timeout_seconds=seconds)
+async def _wait(log: LogReader, position: int, seconds: float) -> int:
+    return await log.wait_beyond(position, timeout_seconds=seconds)

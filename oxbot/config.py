@@ -11,6 +11,7 @@ from platformdirs import user_data_path
 from events.errors import OxbotError
 
 PREFIX = "OXBOT_"
+URL_BEGINS = ("postgresql://", "postgres://")
 
 
 class InvalidSetting(OxbotError):
@@ -67,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise ValueError(f"log_level must be debug, info, warning or error, not {self.log_level}")
+        if self.database_url is not None and not self.database_url.reveal().startswith(URL_BEGINS):
+            raise ValueError("OXBOT_DATABASE_URL is no URL such as postgresql://user@host:5432/database")
 
     @property
     def archive(self) -> Path:

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import asyncpg
+import hypothesis.internal.conjecture.optimiser  # noqa: F401  # loaded late, deep in the stack, Python 3.11 cannot
 import pytest
 from hypothesis import HealthCheck, settings
 

@@ -58,6 +58,20 @@ CREATE TABLE log.identity (
 );
 INSERT INTO log.identity DEFAULT VALUES;
 
+-- As in 0001, but by the outermost caller alone: the lines above it quote statements, and a statement may say anything.
+CREATE OR REPLACE FUNCTION log.refuse_update_outside_append() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    call_stack text;
+BEGIN
+    GET DIAGNOSTICS call_stack = PG_CONTEXT;
+    IF call_stack !~ '(^|\n)PL/pgSQL function log\.append\([][a-z ,]*\) line [0-9]+ at [A-Za-z ]+$' THEN
+        RAISE EXCEPTION 'log.streams is only updated by log.append: UPDATE refused' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
 -- A stream that has ended takes no more events; `last_hash` is the leaf hash of its newest event.
 ALTER TABLE log.streams
     ADD COLUMN last_hash bytea,
@@ -300,6 +314,12 @@ BEGIN
             USING ERRCODE = 'invalid_transaction_state';
     END IF;
 
+    -- Whoever has written in this transaction may not commit for long, and until then nobody else could append.
+    IF pg_current_xact_id_if_assigned() IS NOT NULL THEN
+        RAISE EXCEPTION 'log.append needs a transaction in which nothing else was written'
+            USING ERRCODE = 'invalid_transaction_state';
+    END IF;
+
     IF pg_client_encoding() <> 'UTF8' THEN
         RAISE EXCEPTION 'log.append needs the client encoding UTF8, not %', pg_client_encoding()
             USING ERRCODE = 'invalid_parameter_value';
@@ -504,15 +524,21 @@ DECLARE
     concerned boolean;
 BEGIN
     GET DIAGNOSTICS call_stack = PG_CONTEXT;
-    IF (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user)
-        OR call_stack LIKE '%function log.add_partitions(%' OR call_stack LIKE '%function log.drop_archived(%' THEN
+    -- The last line is the outermost caller. Only it is to be believed: the lines before it quote statements, and a
+    -- statement may say anything.
+    IF (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) OR call_stack ~
+        '(^|\n)PL/pgSQL function log\.(append|add_partitions|drop_archived)\([][a-z ,]*\) line [0-9]+ at [A-Za-z ]+$' THEN
         RETURN;
     END IF;
     IF TG_EVENT = 'sql_drop' THEN
         SELECT bool_or(d.schema_name = 'log' OR d.object_identity = 'log') INTO concerned
         FROM pg_event_trigger_dropped_objects() AS d;
     ELSE
-        SELECT bool_or(d.schema_name = 'log' OR d.object_identity = 'log') INTO concerned
+        -- Triggers, rules and policies are in no schema, but on a table; a grant names no object at all.
+        SELECT bool_or(
+            d.schema_name = 'log' OR d.object_identity = 'log' OR d.object_identity LIKE '% on log.%'
+            OR (d.command_tag IN ('GRANT', 'REVOKE') AND pg_has_role('oxbot_owner', 'USAGE'))
+        ) INTO concerned
         FROM pg_event_trigger_ddl_commands() AS d;
     END IF;
     IF concerned THEN

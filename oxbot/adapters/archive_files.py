@@ -96,11 +96,8 @@ class ArchiveFiles:
 
     async def pages(self, archived: Archived) -> AsyncIterator[Sequence[StoredEvent]]:
         """See ``ArchiveStore.pages``; a page is a chunk."""
-        directory = self._directory / directory_name(archived.range)
-        manifest, _ = read_manifest(directory)
-        await asyncio.to_thread(read_file, directory, manifest.index)
-        for chunk in manifest.chunks:
-            yield await asyncio.to_thread(read_chunk, directory, chunk)
+        async for page in _pages(self._directory / directory_name(archived.range)):
+            yield page
 
 
 class FileDraft:
@@ -143,17 +140,16 @@ class FileDraft:
 
     async def pages(self) -> AsyncIterator[Sequence[StoredEvent]]:
         """See ``Draft.pages``."""
-        manifest, _ = read_manifest(self._directory)
-        await asyncio.to_thread(read_file, self._directory, manifest.index)
-        for chunk in manifest.chunks:
-            yield await asyncio.to_thread(read_chunk, self._directory, chunk)
+        async for page in _pages(self._directory):
+            yield page
 
     async def publish(self) -> Archived:
         """See ``Draft.publish``."""
         place = self._directory.parent / directory_name(self._positions)
         with _usable(place):
-            self._directory.chmod(0o500)
             self._directory.rename(place)
+            # Only now: a draft that was left read-only could not be removed.
+            place.chmod(0o500)
             _sync_directory(place.parent)
         return described(*read_manifest(place))
 
@@ -218,6 +214,14 @@ def read_chunk(directory: Path, chunk: Chunk) -> list[StoredEvent]:
     if [event.position for event in events] != list(expected):
         raise ArchiveDamaged(f"{name} does not hold exactly the positions {expected.start} to {expected.stop - 1}")
     return events
+
+
+async def _pages(directory: Path) -> AsyncIterator[list[StoredEvent]]:
+    """The events of an archive, a chunk at a time, once its index is known to be whole."""
+    manifest, _ = read_manifest(directory)
+    await asyncio.to_thread(read_file, directory, manifest.index)
+    for chunk in manifest.chunks:
+        yield await asyncio.to_thread(read_chunk, directory, chunk)
 
 
 def read_file(directory: Path, file: File) -> bytes:

@@ -8,12 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from events.archived import ArchiveDamaged, ArchiveMissing
+from events.archived import ArchiveDamaged, ArchiveMissing, RangeDamaged
 from events.encoded import StoredEvent
+from events.entry import leaf_of, raw_event
 from events.identifiers import StreamId
 from oxbot.adapters.archive_files import directory_name, read_chunk, read_index, read_manifest
 from oxbot.adapters.archive_format import Chunk, Index, Manifest, decode_events
-from oxbot.app.archive import Dropped, check_manifest
+from oxbot.app.archive import Dropped, Range, check_manifest
 
 CHUNKS_KEPT = 2
 INDEXES_KEPT = 4
@@ -42,7 +43,8 @@ class ArchiveReader:
     def __init__(self, directory: Path, catalogue: Catalogue) -> None:
         self._directory = directory
         self._catalogue = catalogue
-        self._volumes: list[_Volume] = []
+        self._dropped: list[Dropped] = []
+        self._volumes: dict[Range, _Volume] = {}
         self._chunks = _Kept[Sequence[StoredEvent]](CHUNKS_KEPT)
         self._indexes = _Kept[Index](INDEXES_KEPT)
 
@@ -51,7 +53,7 @@ class ArchiveReader:
     ) -> Sequence[StoredEvent]:
         """See ``Archive.read_all``."""
         found: list[StoredEvent] = []
-        for volume in await self._volumes_up_to(up_to):
+        for volume in await self._volumes_between(after_position, up_to):
             for chunk in volume.manifest.chunks:
                 if chunk.last_position <= after_position:
                     continue
@@ -70,7 +72,7 @@ class ArchiveReader:
         """See ``Archive.read_stream``."""
         found: list[StoredEvent] = []
         version = after_version
-        for volume in await self._volumes_up_to(up_to):
+        for volume in await self._volumes_between(0, up_to):
             index = await self._index(volume)
             place = index.streams.get(stream)
             if place is None or place.last_version <= version:
@@ -92,7 +94,7 @@ class ArchiveReader:
         """See ``Archive.position_at``."""
         chunks = [
             (volume, chunk)
-            for volume in await self._volumes_up_to(up_to)
+            for volume in await self._volumes_between(0, up_to)
             for chunk in volume.manifest.chunks
             if chunk.first_position <= up_to
         ]
@@ -103,25 +105,35 @@ class ArchiveReader:
         number = bisect_right(events, time, key=lambda event: event.recorded_at)
         return min(events[max(number, 1) - 1].position, up_to)
 
-    async def _volumes_up_to(self, position: int) -> Sequence[_Volume]:
-        """The archives that hold everything up to the position.
+    async def _volumes_between(self, after: int, up_to: int) -> Sequence[_Volume]:
+        """The archives that hold any of the positions.
 
-        Raises ``ArchiveMissing`` or ``ArchiveDamaged`` for one that is not here as it was when its range was dropped.
+        Raises ``ArchiveMissing`` or ``RangeDamaged`` for one that is not here as it was when its range was dropped.
         """
-        if not self._volumes or self._volumes[-1].manifest.last_position < position:
-            self._volumes = [self._open(dropped) for dropped in await self._catalogue.dropped()]
-        return [volume for volume in self._volumes if volume.manifest.first_position <= position]
+        if not self._dropped or self._dropped[-1].range.last < up_to:
+            self._dropped = await self._catalogue.dropped()
+        asked = [dropped for dropped in self._dropped if dropped.range.last > after and dropped.range.first <= up_to]
+        for dropped in asked:
+            if dropped.range not in self._volumes:
+                self._volumes[dropped.range] = self._open(dropped)
+        return [self._volumes[dropped.range] for dropped in asked]
 
     def _open(self, dropped: Dropped) -> _Volume:
         directory = self._directory / directory_name(dropped.range)
         if not directory.exists():
             raise ArchiveMissing(dropped.range.first, dropped.range.last, str(self._directory))
-        manifest, manifest_sha256 = read_manifest(directory)
-        check_manifest(dropped, found=manifest_sha256, place=str(self._directory))
+        try:
+            manifest, manifest_sha256 = read_manifest(directory)
+            check_manifest(dropped, found=manifest_sha256, place=str(self._directory))
+        except ArchiveDamaged as error:
+            raise RangeDamaged(*dropped.range, str(error)) from error
         return _Volume(directory, manifest)
 
     async def _chunk(self, volume: _Volume, chunk: Chunk) -> Sequence[StoredEvent]:
-        return await self._chunks.get(chunk.first_position, lambda: read_chunk(volume.directory, chunk))
+        try:
+            return await self._chunks.get(chunk.first_position, lambda: read_chunk(volume.directory, chunk))
+        except ArchiveDamaged as error:
+            raise RangeDamaged(chunk.first_position, chunk.last_position, str(error)) from error
 
     async def _index(self, volume: _Volume) -> Index:
         return await self._indexes.get(
@@ -147,7 +159,10 @@ class _Kept(Generic[T]):
 
 
 def _read_blocks(volume: _Volume, index: Index, number: int, stream: StreamId) -> list[StoredEvent]:
-    """The stream's events in one chunk, in order of version."""
+    """The stream's events in one chunk, in order of version; each is what its leaf hash says, or ``ArchiveDamaged``.
+
+    The manifest's hash is of the file whole, which is not read here.
+    """
     path = volume.directory / volume.manifest.chunks[number].file
     begins, ends = index.span(number, stream)
     try:
@@ -156,4 +171,8 @@ def _read_blocks(volume: _Volume, index: Index, number: int, stream: StreamId) -
             content = file.read(-1 if ends is None else ends - begins)
     except OSError as error:
         raise ArchiveDamaged(f"{path} cannot be read: {error.strerror}") from error
-    return [event for event in decode_events(content, str(path)) if event.stream == stream]
+    events = [event for event in decode_events(content, str(path)) if event.stream == stream]
+    for event in events:
+        if leaf_of(raw_event(event)) != event.leaf_hash:
+            raise ArchiveDamaged(f"position {event.position}: the event in {path} does not have its leaf hash")
+    return events

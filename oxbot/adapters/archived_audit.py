@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from events.archived import Archive
+from events.archived import Archive, RangeDamaged
 from events.codec import Codec
 from events.encoded import StoredEvent
 from events.entry import raw_event
@@ -24,10 +24,18 @@ class DatabaseAudit(AuditedLog, StoredEvents, Protocol):
     """What the database holds of the log, as it is stored."""
 
 
+class _Cold(NamedTuple):
+    """The archived events up to a position, or why they cannot be read; empty where that was said already."""
+
+    events: Sequence[StoredEvent]
+    last: int
+    lost: str | None = None
+
+
 class ArchivedAudit:
     """An ``AuditedLog``, and ``StoredEvents``, over the database's and an archive.
 
-    Raises ``ArchiveMissing`` or ``ArchiveDamaged`` where the archive is not what the database was emptied for.
+    Files that are not what the database was emptied for are pages that are lost; without any, ``ArchiveMissing``.
     """
 
     def __init__(self, log: DatabaseAudit, archive: Archive, codec: Codec) -> None:
@@ -40,25 +48,21 @@ class ArchivedAudit:
         """See ``AuditedLog.standing``; whatever is archived counts as held."""
         standing = await self._log.standing()
         self._floor = standing.floor
-        return standing._replace(floor=1)
+        return standing._replace(floor=1, ids_from=standing.floor)
 
     async def pages(self, *, after_position: int, up_to: int) -> AsyncIterator[Page]:
         """See ``AuditedLog.pages``; for the standing that was asked for last."""
         archived = min(up_to, self._floor - 1)
-        for position in range(after_position, archived, PAGE):
-            last = min(position + PAGE, archived)
-            events = await self._archive.read_all(after_position=position, up_to=last, limit=PAGE)
-            yield Page([raw_event(event) for event in events], last)
+        async for cold in self._cold(after_position, archived):
+            yield Page([raw_event(event) for event in cold.events], cold.last, cold.lost)
         async for page in self._log.pages(after_position=max(after_position, archived), up_to=up_to):
             yield page
 
     async def checkpoint_sizes(self, up_to: int) -> Sequence[int]:
         """See ``AuditedLog.checkpoint_sizes``."""
-        archived = await self._archive.read_all(
-            after_position=0, up_to=min(up_to, self._floor - 1), limit=up_to, types=[CHECKPOINT_TYPE]
-        )
         sizes = []
-        for event in archived:
+        pages = self._cold(0, min(up_to, self._floor - 1), types=[CHECKPOINT_TYPE])
+        for event in [event async for cold in pages for event in cold.events]:
             with suppress(UnknownFact, msgspec.MsgspecError):
                 fact = self._codec.decode(CHECKPOINT_TYPE, event.schema_version, event.payload)
                 if isinstance(fact, CheckpointSigned) and event.stream == SYSTEM_STREAM:
@@ -76,6 +80,24 @@ class ArchivedAudit:
         except BelowFloor:
             found = await self._archive.read_all(after_position=position - 1, up_to=position, limit=1)
             return found[0] if found else None
+
+    async def _cold(self, after: int, up_to: int, *, types: Sequence[str] | None = None) -> AsyncIterator[_Cold]:
+        """The archived events after a position, a page at a time, around whatever is damaged."""
+        position, end, said = after, up_to, 0
+        while position < up_to:
+            last = min(position + PAGE, end)
+            try:
+                events = await self._archive.read_all(after_position=position, up_to=last, limit=PAGE, types=types)
+            except RangeDamaged as damaged:
+                if damaged.first > position + 1:
+                    end = damaged.first - 1
+                    continue
+                last = min(damaged.last, position + PAGE, up_to)
+                yield _Cold((), last, "" if said == damaged.first else str(damaged))
+                said = damaged.first
+            else:
+                yield _Cold(events, last)
+            position, end = last, up_to
 
 
 class ArchivedTree:

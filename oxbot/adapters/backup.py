@@ -1,6 +1,7 @@
 """Copies a database into one file and back, by the tools of Postgres that come with the embedded server."""
 
 import asyncio
+import fcntl
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from oxbot.adapters.migrations import all_migrations
 BLOCK = re.compile(r"^DO \$\$$.*?^\$\$;$", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 ROLES_MARK = "pg_has_role("
 HEADER_BYTES = 1 << 16
+DRAFT_PREFIX = ".oxbot-backup-"
 
 _IS_EMPTY = "SELECT to_regclass('oxbot_migrations') IS NULL AND to_regnamespace('log') IS NULL"
 
@@ -109,19 +111,33 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
 
 @contextmanager
 def _draft_of(file: Path) -> Iterator[Path]:
-    """A name beside the file's, for others not to see it half written; pg_dump syncs what it writes."""
+    """A name beside the file's, for others not to see it half written; pg_dump syncs what it writes.
+
+    Its lock says that somebody is at work on it. What was killed here before has left its draft without one.
+    """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
+        _remove_stale_drafts(file.parent)
+        handle, name = tempfile.mkstemp(prefix=DRAFT_PREFIX, dir=file.parent)
     except OSError as error:
         raise BackupFailed(f"cannot write {file}: {error.strerror}") from error
-    os.close(handle)
     draft = Path(name)
     try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield draft
     except FileExistsError as error:
         raise BackupFailed(f"{file} is there already") from error
+    except FileNotFoundError as error:
+        raise BackupFailed(f"cannot write {file}: {error}") from error
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _remove_stale_drafts(directory: Path) -> None:
+    for draft in directory.glob(f"{DRAFT_PREFIX}*"):
+        with suppress(FileNotFoundError, PermissionError), draft.open("rb") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            draft.unlink()
 
 
 def _tool(name: str) -> str:

@@ -1,5 +1,6 @@
 """Connections to Postgres: one bounded pool per process, with timeouts, and one clear line when none answers."""
 
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,9 +11,11 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from events.errors import OxbotError, StoreUnavailable
+from oxbot.adapters.migrations import SchemaTooOld
 
 VERSION_MIN = 15
 CONNECT_SECONDS = 10.0
+NO_ROLE = re.compile(r'role "(oxbot_\w+)" does not exist')
 
 SERVER_SETTINGS = {
     "jit": "off",
@@ -31,6 +34,10 @@ Role = Literal[
 
 class DatabaseUnreachable(OxbotError):
     """No usable Postgres answers at the configured address."""
+
+
+class DatabaseRefused(OxbotError):
+    """The login lacks a right that was needed, or something that the migrations made is no longer there."""
 
 
 UNAVAILABLE = (
@@ -59,7 +66,7 @@ async def open_pool(dsn: str, *, size: int, application_name: str, role: Role | 
 
     With a role, each connection acts as it from its first moment on; the login must be a member of it.
     Raises ``DatabaseUnreachable``, naming the address but never the password, if nothing answers, the credentials are
-    refused, or the server is older than Postgres 15.
+    refused, or the server is older than Postgres 15; ``SchemaTooOld`` if it lacks a role that migrations make.
     """
     settings = SERVER_SETTINGS | {"application_name": application_name} | ({} if role is None else {"role": role})
     pool = asyncpg.create_pool(
@@ -76,6 +83,11 @@ async def open_pool(dsn: str, *, size: int, application_name: str, role: Role | 
             version = connection.get_server_version().major
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         await pool.close()
+        missing = NO_ROLE.search(str(error))
+        if missing is not None:
+            raise SchemaTooOld(
+                f"the server at {describe_address(dsn)} lacks the role {missing[1]}; run oxbot db migrate"
+            ) from None
         # The cause would print the address, which holds the password, so it is left behind.
         raise DatabaseUnreachable(f"cannot use Postgres at {describe_address(dsn)}: {_reason(error, dsn)}") from None
     if version < VERSION_MIN:
@@ -103,6 +115,20 @@ def describe_address(dsn: str) -> str:
         return "an address that cannot be read"
 
 
+def explained(error: BaseException) -> OxbotError | None:
+    """What the database, and not a fault of this program, is the cause of, in a line for the operator; else None."""
+    match error:
+        case asyncpg.InsufficientPrivilegeError():
+            return DatabaseRefused(f"the database does not let this login do that: {_first_line(error)}")
+        case asyncpg.UndefinedTableError() | asyncpg.InvalidSchemaNameError() | asyncpg.UndefinedFunctionError():
+            return DatabaseRefused(f"the database is not as its migrations made it: {_first_line(error)}")
+        case asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError() | ConnectionError():
+            return StoreUnavailable(f"the database does not answer: {_first_line(error)}")
+        case asyncpg.InsufficientResourcesError() | asyncpg.LockNotAvailableError():
+            return StoreUnavailable(f"the database cannot do that just now: {_first_line(error)}")
+    return None
+
+
 async def _keep_session(_: object) -> None:
     """Instead of asyncpg's reset query after each use: nothing here changes a session's settings."""
 
@@ -118,9 +144,13 @@ def _reason(error: Exception, dsn: str) -> str:
         case socket.gaierror():
             return "the host name is not known"
         case asyncpg.PostgresError() | OSError():
-            return _without_password(str(error).splitlines()[0] if str(error) else type(error).__name__, dsn)
+            return _without_password(_first_line(error), dsn)
         case _:
             return "the connection string is not valid"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _without_password(text: str, dsn: str) -> str:

@@ -9,7 +9,7 @@ from events.identifiers import EventId, new_event_id
 from events.log import EventLog
 from oxbot.app.views import SERVING, Checkpoint, CheckpointMoved, Standing, StoredRow, Swap, Target, UnknownProjection
 from oxbot.views.fold import Poison, RowChange
-from oxbot.views.projections import PROJECTION_OF, PROJECTIONS
+from oxbot.views.projections import PROJECTION_OF, PROJECTIONS, VIEWS_OF
 from oxbot.views.rows import ViewName
 
 Rows = dict[ViewName, dict[tuple[str, str], bytes]]
@@ -19,8 +19,7 @@ class _Build:
     """One build of one projection."""
 
     def __init__(self, projection: str, version: int, build: EventId) -> None:
-        views = next(known.views for known in PROJECTIONS if known.name == projection)
-        self.rows: Rows = {view: {} for view in views}
+        self.rows: Rows = {view: {} for view in VIEWS_OF[projection]}
         self.books: dict[str, bytes] = {}
         self.checkpoint = Checkpoint(build, version, 0)
         self.stopped: Poison | None = None
@@ -140,9 +139,9 @@ class MemoryViews:
         version, position = build.checkpoint.version, build.checkpoint.position
         head = position if self._log is None else await self._log.head()
         lag_seconds = await self._lag_seconds(position) if position < head else 0.0
-        return Standing(
-            target.projection, target.rebuild, version, position, head, lag_seconds, build.stopped, build.seen_at
-        )
+        seen = (datetime.now(UTC) - build.seen_at).total_seconds()
+        place = (*target, version, position, head)
+        return Standing(*place, lag_seconds, build.stopped, build.seen_at, seen)
 
     async def _lag_seconds(self, position: int) -> float:
         if self._log is None:

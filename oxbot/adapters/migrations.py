@@ -28,6 +28,9 @@ CREATE TABLE IF NOT EXISTS oxbot_migrations (
 """
 EXISTS = "SELECT to_regclass('oxbot_migrations') IS NOT NULL"
 APPLIED = "SELECT number, name, sha256 FROM oxbot_migrations ORDER BY number"
+NO_TIMEOUT = "SET LOCAL statement_timeout = 0"
+"""A migration may rewrite the whole log."""
+
 RECORD = "INSERT INTO oxbot_migrations (number, name, sha256) VALUES ($1, $2, $3)"
 
 
@@ -58,6 +61,7 @@ async def migrate(connection: Connection) -> list[str]:
         pending = await _pending(connection)
         for migration in pending:
             async with connection.transaction():
+                await connection.execute(NO_TIMEOUT)
                 await connection.execute(migration.sql)
                 await connection.execute(RECORD, migration.number, migration.name, migration.sha256)
     return [migration.name for migration in pending]

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
@@ -14,10 +14,13 @@ from events.system import SYSTEM_STREAM, CheckpointSigned
 from oxbot.adapters.database import connected
 from oxbot.app.audit_log import LogStanding, Page, StreamHead
 from oxbot.app.checkpoints import CHECKPOINT
+from oxbot.app.tree import TreeUnusable
 
 PAGE = 8_000
 WORK_MEMORY = "SET LOCAL work_mem = '64MB'"
 NO_TIMEOUT = "SET LOCAL statement_timeout = 0"
+_STAY = "SET LOCAL idle_in_transaction_session_timeout = 0"
+_HOLD = "LOCK TABLE log.events IN ACCESS SHARE MODE"
 
 _PLACE = """
     SELECT
@@ -25,7 +28,20 @@ _PLACE = """
         (SELECT coalesce(max(last_position), 0) FROM log.archives),
         (SELECT max(position) FROM log.events)
 """
-_STREAMS = "SELECT stream_no, stream_id, version, last_position, last_hash FROM log.streams"
+_PARTITIONS = """
+    SELECT coalesce(a.bound, n.bound), a.bound IS NOT NULL
+    FROM (
+        SELECT pg_get_expr(c.relpartbound, c.oid) AS bound
+        FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = to_regclass('log.events')
+    ) AS a
+    FULL JOIN (
+        SELECT format('FOR VALUES FROM (%L) TO (%L)', first_position, last_position + 1) AS bound FROM log.partitions
+    ) AS n USING (bound)
+    WHERE a.bound IS NULL OR n.bound IS NULL
+    ORDER BY 1
+"""
+_STREAMS = "SELECT stream_no, stream_id, version, last_position, last_hash, ended_at IS NOT NULL FROM log.streams"
 _EVENTS = """
     SELECT position, stream_no, version, schema_version, occurred_at, recorded_at, event_id, prev_hash, leaf_hash,
            event_type, payload, metadata
@@ -73,6 +89,14 @@ class PostgresAuditedLog:
         self._page = page
         self._names: dict[int, str] = {}
 
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Meanwhile no partition leaves the database, so what an audit has still to read is there; appends go on."""
+        async with connected(self._pool) as connection, connection.transaction():
+            await connection.execute(_STAY)
+            await connection.execute(_HOLD)
+            yield
+
     async def standing(self) -> LogStanding:
         """See ``AuditedLog.standing``."""
         async with (
@@ -82,9 +106,11 @@ class PostgresAuditedLog:
             await connection.execute(NO_TIMEOUT)
             [(log_id, archived, head)] = await connection.fetch(_PLACE)
             rows = await connection.fetch(_STREAMS)
+            misnamed = await connection.fetch(_PARTITIONS)
         self._names = {row[0]: row[1] for row in rows}
         streams = {row[1]: StreamHead(*row[2:]) for row in rows}
-        return LogStanding(log_id, archived + 1, archived if head is None else head, streams)
+        faults = tuple(_misnamed(bound, attached=attached) for bound, attached in misnamed)
+        return LogStanding(log_id, archived + 1, archived if head is None else head, streams, faults=faults)
 
     async def pages(self, *, after_position: int, up_to: int) -> AsyncIterator[Page]:
         """See ``AuditedLog.pages``."""
@@ -120,12 +146,18 @@ class PostgresAuditedLog:
         return position
 
     async def at(self, position: int) -> StoredEvent | None:
-        """See ``StoredEvents.at``."""
+        """See ``StoredEvents.at``. Raises ``TreeUnusable`` for an event whose times no event can have."""
         async with connected(self._pool) as connection:
-            row = await connection.fetchrow(_AT, position)
+            try:
+                row = await connection.fetchrow(_AT, position)
+            except OverflowError as error:
+                raise _timeless(position) from error
             archived: int = await connection.fetchval(_ARCHIVED)
         if 0 < position <= archived:
             raise BelowFloor(position, archived + 1)
+        # What Postgres calls infinite comes without a zone.
+        if row is not None and None in (row["occurred_at"].tzinfo, row["recorded_at"].tzinfo):
+            raise _timeless(position)
         return None if row is None else StoredEvent(*row)
 
     def _parsed(self, data: bytes) -> Iterator[RawEvent]:
@@ -134,6 +166,17 @@ class PostgresAuditedLog:
         while data[place : place + 2] != _END:
             event, place = _row(data, place, self._names)
             yield event
+
+
+def _timeless(position: int) -> TreeUnusable:
+    return TreeUnusable(f"the event at position {position} bears a time that no event can have; see oxbot audit verify")
+
+
+def _misnamed(bound: str, *, attached: bool) -> str:
+    bound = bound.removeprefix("FOR VALUES ").replace("'", "").lower()
+    if attached:
+        return f"log.partitions does not name the partition {bound} that log.events has"
+    return f"log.partitions names a partition {bound} that log.events does not have"
 
 
 def _row(data: bytes, place: int, names: Mapping[int, str]) -> tuple[RawEvent, int]:

@@ -13,7 +13,7 @@ from events.identifiers import EventId
 from oxbot.adapters.database import connected
 from oxbot.app.views import Checkpoint, CheckpointMoved, RowsRefused, Swap, Target
 from oxbot.views.fold import Poison, RowChange
-from oxbot.views.projections import PROJECTIONS
+from oxbot.views.projections import PROJECTIONS, VIEWS_OF
 from oxbot.views.rows import VIEWS, ViewName
 
 REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
@@ -30,11 +30,6 @@ MOVE = """
 STOP = """
     update views.projections
     set stopped_position = $5, stopped_type = $6, stopped_error = $7, updated_at = clock_timestamp()
-    where name = $1 and rebuild = $2 and build = $3 and "position" = $4
-"""
-BEAT = """
-    update views.projections
-    set updated_at = clock_timestamp(), stopped_position = null, stopped_type = null, stopped_error = null
     where name = $1 and rebuild = $2 and build = $3 and "position" = $4
 """
 OPEN = """
@@ -92,7 +87,6 @@ _BOOKS = {
     for rebuild, schema in _SCHEMAS.items()
     for known in PROJECTIONS
 }
-_VIEWS_OF = {known.name: list(known.views) for known in PROJECTIONS}
 
 
 class PostgresBuilds:
@@ -146,20 +140,20 @@ class PostgresBuilds:
 
     async def beat(self, target: Target, *, at: Checkpoint) -> None:
         """Show that somebody keeps the build and that nothing stops it."""
-        await self._mark(BEAT, target, at)
+        await self._mark(MOVE, target, at, at.position, at.version)
 
     async def open_rebuild(self, projection: str, *, version: int, build: EventId) -> None:
         """Make an empty build beside the serving one, unless there is one."""
         async with self._transaction() as connection:
             if await connection.execute(OPEN, projection, build, version) == "INSERT 0 1":
-                await connection.execute(OPEN_TABLES, projection, _VIEWS_OF[projection])
+                await connection.execute(OPEN_TABLES, projection, VIEWS_OF[projection])
 
     async def discard_rebuild(self, projection: str) -> bool:
         """Drop the build under way."""
         async with self._transaction() as connection:
             found = await connection.execute(DISCARD, projection) == "DELETE 1"
             if found:
-                await connection.execute(DROP_TABLES, projection, _VIEWS_OF[projection])
+                await connection.execute(DROP_TABLES, projection, VIEWS_OF[projection])
         return found
 
     async def serve_rebuild(self, projection: str, *, rebuilt: Checkpoint, head: int) -> bool:
@@ -172,7 +166,11 @@ class PostgresBuilds:
                 raise CheckpointMoved(f"the build of projection {projection} is no longer at {rebuilt.position}")
             if rebuilt.position < builds[False]["position"] <= head:
                 return False
-            await connection.execute(SERVE_TABLES, projection, _VIEWS_OF[projection])
+            try:
+                async with connection.transaction():
+                    await connection.execute(SERVE_TABLES, projection, VIEWS_OF[projection])
+            except asyncpg.LockNotAvailableError:
+                return False
             await connection.execute(RETIRE, projection)
             await connection.execute(SERVE, projection)
         return True

@@ -102,7 +102,7 @@ class PostgresPartitions:
                 raise DropRefused(f"{stays}: {error}") from error
             except asyncpg.LockNotAvailableError as error:
                 raise DropRefused(
-                    f"{stays}: somebody reads the log at length, such as a backup; try again once that has ended"
+                    f"{stays}: somebody reads the log at length, such as a backup or audit; try again after it"
                 ) from error
 
     def _signed_size(self, schema_version: int, payload: bytes) -> int:

@@ -7,7 +7,7 @@ import asyncpg
 
 from events.errors import OxbotError
 from oxbot.adapters.migrations import check_schema
-from oxbot.app.projections import Projections
+from oxbot.app.projections import Projections, ProjectionStatus
 from oxbot.app.readiness import Check
 from oxbot.app.views import SERVING
 
@@ -43,14 +43,17 @@ class PostgresReadiness:
         return Check("schema", ok=True, detail="at the head of this program")
 
     async def _projection(self) -> Check:
-        """Only what this process serves must keep up; the state of all of them is said."""
+        """None may stand still, what this process serves must keep up; the state of all of them is said."""
         statuses = await self._projections.statuses()
-        ok = any(
-            status.name == SERVING and status.state != "stopped" and status.lag_events <= self._lag_events_max
-            for status in statuses
-        )
-        said = [f"{status.name} {status.state}, {status.lag_events} events behind the log" for status in statuses]
-        return Check("projection", ok=ok, detail="; ".join(said))
+        keeps_up = any(status.name == SERVING and status.lag_events <= self._lag_events_max for status in statuses)
+        ok = keeps_up and all(status.state not in ("stopped", "ahead") for status in statuses)
+        return Check("projection", ok=ok, detail="; ".join(_said(status) for status in statuses))
+
+
+def _said(status: ProjectionStatus) -> str:
+    lag = status.lag_events
+    where = f"{lag} events behind the log" if lag >= 0 else f"{-lag} positions beyond the log's end"
+    return f"{status.name} {status.state}, {where}"
 
 
 async def _outcome(name: str, check: Callable[[], Awaitable[Check]]) -> Check:

@@ -11,7 +11,7 @@ from oxbot.adapters.database import connected
 from oxbot.adapters.postgres_builds import PostgresBuilds
 from oxbot.app.views import SERVING, Standing, StoredRow, UnknownProjection
 from oxbot.views.fold import Poison
-from oxbot.views.projections import PROJECTIONS
+from oxbot.views.projections import VIEWS_OF
 from oxbot.views.rows import VIEWS, ViewName
 
 
@@ -39,18 +39,18 @@ def _statements(view: ViewName) -> _Statements:
 
 # Table names come from the closed list VIEWS, never from a caller.
 _SQL = {view: _statements(view) for view in VIEWS}
-_VIEWS_OF = {known.name: known.views for known in PROJECTIONS}
 # In the order in which a swap takes its locks.
 _HOLD = {
     name: "lock table " + ", ".join("views." + view for view in sorted(views)) + " in access share mode"
-    for name, views in _VIEWS_OF.items()
+    for name, views in VIEWS_OF.items()
 }
 _SERVING = 'select "position", version from views.projections where name = $1 and not rebuild'
 _STANDINGS = """
     select
         p.name, p.rebuild, p.version, p."position", head.position as head,
         coalesce(greatest(extract(epoch from clock_timestamp() - e.recorded_at), 0), 0)::float8 as lag_seconds,
-        p.stopped_position, p.stopped_type, p.stopped_error, p.updated_at
+        p.stopped_position, p.stopped_type, p.stopped_error, p.updated_at,
+        extract(epoch from clock_timestamp() - p.updated_at)::float8 as seen_seconds
     from views.projections as p
     cross join (
         select coalesce((select e.position from log.events as e order by e.position desc limit 1), log.floor() - 1)
@@ -145,7 +145,7 @@ class PostgresSnapshot(PostgresRows):
 
     async def everything(self) -> dict[ViewName, list[StoredRow]]:
         """Every row of every view."""
-        views = _VIEWS_OF[self._projection]
+        views = VIEWS_OF[self._projection]
         return {view: _stored(await self._connection.fetch(_SQL[view].everything)) for view in views}
 
 
@@ -158,9 +158,9 @@ async def _serving(connection: PoolConnectionProxy, projection: str) -> tuple[in
 
 
 def _standing(row: asyncpg.Record) -> Standing:
-    name, rebuild, version, position, head, lag_seconds, stopped_position, stopped_type, stopped_error, seen_at = row
-    stopped = None if stopped_position is None else Poison(stopped_position, stopped_type, stopped_error)
-    return Standing(name, rebuild, version, position, head, lag_seconds, stopped, seen_at)
+    name, rebuild, version, position, head, lag_seconds, *stop, seen_at, seen_seconds = row
+    stopped = None if stop[0] is None else Poison(*stop)
+    return Standing(name, rebuild, version, position, head, lag_seconds, stopped, seen_at, seen_seconds)
 
 
 def _stored(rows: Sequence[asyncpg.Record]) -> list[StoredRow]:

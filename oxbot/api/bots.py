@@ -14,8 +14,8 @@ from oxbot.api.paging import Page, PageQuery, page, read_cursor
 from oxbot.api.reading import POSITION_HEADER, PROBLEMS, ViewQuery, from_views
 from oxbot.api.services import Services
 from oxbot.app.bots import CommandResult, NewBot, UnknownBot
+from oxbot.app.failing import BotShown, shown
 from oxbot.app.views import Snapshot
-from oxbot.views.rows import BotRow
 
 ReasonText = Annotated[
     str,
@@ -42,10 +42,12 @@ class BotStanding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_bots(call: Call[PageQuery, Nothing], views: Snapshot) -> Response:
-    """A page of all bots, in order of id."""
+    """A page of all bots, in order of id, each with whether it fails."""
     after = read_cursor("bots", call.query.cursor)
     rows = await views.across("bots", after_bot=after, limit=call.query.limit + 1)
-    return page([(row.bot_id, row.body) for row in rows], limit=call.query.limit, listing="bots")
+    failing = await call.services.failing.all()
+    bots = [(row.bot_id, msgspec.json.encode(shown(row.body, failing.get(row.bot_id)))) for row in rows]
+    return page(bots, limit=call.query.limit, listing="bots")
 
 
 async def create_bot(call: Call[Nothing, NewBot]) -> Response:
@@ -55,11 +57,12 @@ async def create_bot(call: Call[Nothing, NewBot]) -> Response:
 
 
 async def show_bot(call: Call[ViewQuery, Nothing], views: Snapshot) -> Response:
-    """One bot."""
+    """One bot, and whether it fails."""
     body = await views.row("bots", call.bot_id)
     if body is None:
         raise UnknownBot(f"there is no bot {call.bot_id}")
-    return Response(body, media_type="application/json")
+    failing = await call.services.failing.all()
+    return answer(shown(body, failing.get(call.bot_id)))
 
 
 async def start_bot(call: Call[Nothing, Nothing]) -> Response:
@@ -102,7 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="All bots, in order of id.",
         query=PageQuery,
         body=Nothing,
-        answer=Page[BotRow],
+        answer=Page[BotShown],
         problems=PROBLEMS,
     ),
     operation(
@@ -124,10 +127,10 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{PREFIX}/bots/{{bot_id}}",
         least="viewer",
-        summary="A bot and how it is set up.",
+        summary="A bot, how it is set up, and since when and of what it fails, if it does.",
         query=ViewQuery,
         body=Nothing,
-        answer=BotRow,
+        answer=BotShown,
         problems=PROBLEMS,
     ),
     operation(

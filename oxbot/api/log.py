@@ -52,7 +52,7 @@ class EventAt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_checkpoints(call: Call[PageQuery, Nothing]) -> Response:
-    """A page of the recorded checkpoints, the newest first."""
+    """A page of the recorded checkpoints that are not archived, the newest first."""
     cursor = read_cursor(CHECKPOINTS, call.query.cursor)
     before = _number(cursor) if cursor else None
     found = await call.services.checkpoints.before(before, call.query.limit + 1)
@@ -85,7 +85,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{PREFIX}/log/checkpoints",
         least="viewer",
-        summary="The log's signed checkpoints, the newest first.",
+        summary="The log's signed checkpoints, the newest first, as far as they are not archived.",
         query=PageQuery,
         body=Nothing,
         answer=Page[CheckpointAt],

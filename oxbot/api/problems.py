@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from events.archived import ArchiveDamaged, ArchiveMissing
 from events.errors import BelowFloor, LogUnavailable, OxbotError, StoreUnavailable, WrongExpectedVersion
 from oxbot.api.headers import SECURITY_HEADERS
 from oxbot.app.accounts import CredentialsUnavailable, PasswordsBusy, SignInRefused
@@ -61,6 +62,8 @@ class _Meaning(NamedTuple):
 
 _AWAY = "the database does not answer; try again in a moment"
 
+_ARCHIVED = "this is archived, and the archive is not as it should be; the operator must look"
+
 _MEANINGS: dict[type[OxbotError], _Meaning] = {
     UnknownBot: _Meaning(404, "unknown-bot"),
     UnknownPosition: _Meaning(404, "unknown-position"),
@@ -83,6 +86,8 @@ _MEANINGS: dict[type[OxbotError], _Meaning] = {
     StoreUnavailable: _Meaning(503, "unavailable", _AWAY),
     LogUnavailable: _Meaning(503, "unavailable", _AWAY),
     CredentialsUnavailable: _Meaning(503, "unavailable", _AWAY),
+    ArchiveMissing: _Meaning(503, "archive-unavailable", _ARCHIVED),
+    ArchiveDamaged: _Meaning(503, "archive-unavailable", _ARCHIVED),
 }
 """What the errors of the use cases are over HTTP; without a detail of its own, an error's text is shown."""
 

@@ -1,5 +1,6 @@
 """How far the views are behind the log, and what holds them up."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -20,7 +21,10 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BuildProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """A build of a projection. ``lag_seconds`` is the age of the first event that it lacks."""
+    """A build of a projection. ``lag_seconds`` is the age of the first event that it lacks.
+
+    ``lag_events`` below 0 says how far it claims to be beyond the end of the log.
+    """
 
     version: int
     position: int
@@ -48,7 +52,12 @@ class ProjectionList(msgspec.Struct, frozen=True, kw_only=True):
 async def list_projections(call: Call[Nothing, Nothing]) -> Response:
     """Every projection's state."""
     statuses = await call.services.projections.statuses()
-    return answer(ProjectionList(items=[_report(status) for status in statuses]))
+    return answer(report(statuses))
+
+
+def report(statuses: Sequence[ProjectionStatus]) -> ProjectionList:
+    """What is told of the projections."""
+    return ProjectionList(items=[_report(status) for status in statuses])
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -76,7 +85,7 @@ def _progress(standing: Standing) -> BuildProgress:
     return BuildProgress(
         version=standing.version,
         position=standing.position,
-        lag_events=max(0, standing.head - standing.position),
+        lag_events=standing.head - standing.position,
         lag_seconds=round(standing.lag_seconds, 3),
         stopped=None if standing.stopped is None else Stop(**standing.stopped._asdict()),
         seen_at=standing.seen_at,

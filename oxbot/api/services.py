@@ -9,6 +9,7 @@ from oxbot.app.audit_proof import Prover
 from oxbot.app.bots import BotCommands
 from oxbot.app.checkpoints import CheckpointStore
 from oxbot.app.equity import EquityReader
+from oxbot.app.failing import FailingBots
 from oxbot.app.projections import Projections
 from oxbot.app.readiness import Readiness
 from oxbot.app.views import ViewReader
@@ -20,6 +21,7 @@ class Services(NamedTuple):
     views: ViewReader
     projections: Projections
     bots: BotCommands
+    failing: FailingBots
     equity: EquityReader
     accounts: Accounts
     tokens: Tokens

@@ -250,6 +250,8 @@ class Archiver:
         async for events in pages:
             leaves = check.add(events)
             held = await self._partitions.leaves(Range(events[0].position, events[-1].position))
+            if len(held) != len(leaves):
+                raise ArchiveDamaged(f"position {events[0].position}: the database holds {len(held)} of {len(leaves)}")
             for event, ours, theirs in zip(events, leaves, held, strict=True):
                 if ours != theirs:
                     raise ArchiveDamaged(f"position {event.position}: the archive differs from the database")

@@ -14,22 +14,33 @@ class StreamHead(NamedTuple):
     version: int
     last_position: int
     last_hash: bytes
+    ended: bool
 
 
 class LogStanding(NamedTuple):
-    """The log at one moment; ``floor`` is the first position that the database holds, ``head`` the last."""
+    """The log at one moment; ``floor`` is the first position that can be read, ``head`` the last.
+
+    ``ids_from`` is the first whose event id is compared with the table of ids, where that is not the floor. ``faults``
+    says what is wrong, in words, with the tables that say where the log is.
+    """
 
     log_id: UUID | None
     floor: int
     head: int
     streams: dict[str, StreamHead]
+    ids_from: int | None = None
+    faults: tuple[str, ...] = ()
 
 
 class Page(NamedTuple):
-    """All the events that there are from one position to another, ``last``, in order of position."""
+    """All the events that there are from one position to another, ``last``, in order of position.
+
+    ``lost`` says why none of them can be read, where that is so; it is empty where the page before has said it.
+    """
 
     events: Sequence[RawEvent]
     last: int
+    lost: str | None = None
 
 
 class AuditedLog(Protocol):

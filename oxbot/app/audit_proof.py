@@ -31,7 +31,7 @@ class ProofInvalid(OxbotError):
     """What is given does not prove that the event is in the log."""
 
 
-class ProvenEvent(msgspec.Struct, frozen=True, kw_only=True):
+class ProvenEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every field that an event's leaf hash covers; bytes are base64, times are in UTC."""
 
     position: Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]

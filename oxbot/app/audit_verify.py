@@ -4,22 +4,26 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from events.archived import ArchiveDamaged
 from events.checkpoint import Checkpoint, VerifierKey, origin_of
 from events.codec import Codec
-from events.merkle import STORED_BITS, Frontier, Span, Subtree
+from events.merkle import Frontier, extends
 from oxbot.app.audit_log import AuditedLog, LogStanding
-from oxbot.app.audit_walk import Problem, Walk
+from oxbot.app.audit_nodes import NodeCheck
+from oxbot.app.audit_walk import Positions, Problem, Walk
 from oxbot.app.tree import StoredTree, TreeStore, TreeUnusable
 
 PROBLEMS_MAX = 20
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verification looked at and what it found, the problem at the lowest position first.
+    """What a verification looked at and what it found, the problem at the lowest position first, those at none last.
 
     first, last: the positions whose events were read, ``last`` the head. anchored: how many events the largest trusted
-    checkpoint that holds covers; signed: the same for recorded checkpoints. clock_steps_back: events recorded earlier,
-    by the server's clock, than the event before them; the clock may do that, so it is no problem.
+    checkpoint that holds covers; signed: the same for recorded checkpoints. ids_from: the first position whose event id
+    was compared with the table of ids. clock_steps_back: events recorded earlier,
+    by the server's clock, than the event before them; the clock may do that, so it is no problem. nodes_missing: inner
+    nodes of the tree that are not kept but should be; no problem either, since they can be made again from the leaves.
     """
 
     origin: str
@@ -31,7 +35,9 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     signed: int
     anchored: int
     signatures_checked: bool
+    ids_from: int
     clock_steps_back: int
+    nodes_missing: int
     root: str
     problems: tuple[Problem, ...]
 
@@ -44,6 +50,7 @@ class Verifier:
         self._tree = tree
         self._codec = codec
         self._keys = keys
+        self._nodes = NodeCheck(tree, kept=0, needed=0)
 
     async def verify(self, *, anchors: Iterable[Checkpoint] = (), base: Checkpoint | None = None) -> AuditReport:
         """Verify every event, or with a ``base`` only those after the ones it covers, which it is trusted to stand for.
@@ -59,48 +66,44 @@ class Verifier:
             if start <= standing.head:
                 walk = await self._begin(standing, trusted, start)
                 problems += await self._walked(walk, standing)
-        except TreeUnusable as error:
+                problems += await self._contradicted(trusted, base)
+        except (TreeUnusable, ArchiveDamaged) as error:
             problems.append(Problem(start, f"what the events up to here come to cannot be told: {error}"))
         problems += _misfit(trusted, walk, problems)
-        return _report(standing, walk, trusted, problems, checked=bool(self._keys))
+        report = _report(standing, walk, trusted, problems, checked=bool(self._keys))
+        return msgspec.structs.replace(report, nodes_missing=self._nodes.missing)
 
     async def _begin(self, standing: LogStanding, trusted: Sequence[Checkpoint], start: int) -> Walk:
         frontier = await StoredTree(self._tree).frontier(start)
-        sizes = [*(anchor.size for anchor in trusted), *await self._log.checkpoint_sizes(standing.head)]
+        recorded = await self._log.checkpoint_sizes(standing.head)
+        needed = max((size for size in recorded if size <= standing.head), default=0)
+        self._nodes = NodeCheck(self._tree, kept=await self._tree.kept(), needed=needed)
+        sizes = [*(anchor.size for anchor in trusted), *recorded]
         return Walk(frontier, origin=_origin(standing), sizes=sizes, codec=self._codec, keys=self._keys)
+
+    async def _contradicted(self, trusted: Sequence[Checkpoint], base: Checkpoint | None) -> list[Problem]:
+        """Trusted checkpoints of fewer events than the base, which the walk does not come by, that it does not fit."""
+        problems = []
+        for old in trusted:
+            if base is None or not 0 < old.size < base.size:
+                continue
+            proof = await StoredTree(self._tree).consistency(old.size, base.size)
+            if not extends(base.root, base.size, old_root=old.root, old_size=old.size, proof=proof):
+                what = f"the checkpoint of {base.size} events does not extend a trusted one of {old.size}"
+                problems.append(Problem(1, f"{what}: one of them is of other events"))
+        return problems
 
     async def _walked(self, walk: Walk, standing: LogStanding) -> list[Problem]:
         """What is wrong with the events, and with what the log keeps beside them."""
-        kept = await self._tree.kept()
         async for page in self._log.pages(after_position=walk.begins_after, up_to=standing.head):
             walk.take(page)
-            walk.problems += await self._damaged_nodes(walk.subtrees, kept)
+            walk.problems += await self._nodes.compare(walk.subtrees, holes=walk.holes)
             walk.subtrees.clear()
             if len(walk.problems) >= PROBLEMS_MAX:
-                return walk.problems
+                return walk.told()
         misfiled = await self._log.misfiled(standing)
         beside = [] if misfiled is None else [Problem(misfiled, "log.event_ids has another id for this position")]
-        return [*walk.problems, *_wrong_heads(walk, standing), *beside]
-
-    async def _damaged_nodes(self, subtrees: Sequence[Subtree], kept: int) -> list[Problem]:
-        """Where the kept inner nodes are not what the events lead to; the events themselves are not touched by it."""
-        problems = []
-        for level in sorted({subtree.level for subtree in subtrees}):
-            width = 1 << STORED_BITS * level
-            due = [one for one in subtrees if one.level == level and (one.number + 1) * width <= kept]
-            if not due:
-                continue
-            try:
-                stored = await self._tree.subtrees(Span(level, due[0].number, len(due)))
-            except TreeUnusable as error:
-                problems.append(Problem((due[0].number + 1) * width, str(error)))
-                continue
-            problems += [
-                Problem((one.number + 1) * width, f"node {one.number} of level {level} in log.subtrees is wrong")
-                for one, root in zip(due, stored, strict=True)
-                if one.root != root
-            ]
-        return problems
+        return [*walk.told(), *_wrong_heads(walk, standing), *_cut_off(standing), *beside]
 
 
 def _origin(standing: LogStanding) -> str:
@@ -108,14 +111,14 @@ def _origin(standing: LogStanding) -> str:
 
 
 def _foreign(standing: LogStanding, trusted: Sequence[Checkpoint]) -> list[Problem]:
-    """Trusted checkpoints that this log cannot match whatever its events are."""
-    problems = []
+    """What is wrong at no position, and trusted checkpoints that this log cannot match whatever its events are."""
+    problems = [Problem(None, fault) for fault in standing.faults]
     if standing.log_id is None:
-        problems.append(Problem(0, "log.identity is empty: nothing tells which log this is"))
+        problems.append(Problem(None, "log.identity is empty: nothing tells which log this is"))
     for anchor in trusted:
-        if anchor.origin != _origin(standing):
+        if standing.log_id is not None and anchor.origin != _origin(standing):
             problems.append(
-                Problem(0, f"the trusted checkpoint is of {anchor.origin}; this log is {_origin(standing)}")
+                Problem(None, f"the trusted checkpoint is of {anchor.origin}; this log is {_origin(standing)}")
             )
         elif anchor.size > standing.head:
             what = f"a trusted checkpoint covers {anchor.size} events, but the log ends at {standing.head}"
@@ -132,7 +135,7 @@ def _misfit(trusted: Sequence[Checkpoint], walk: Walk, found: Sequence[Problem])
         if root == anchor.root:
             right = anchor.size
         elif root is not None:
-            places = [problem.position for problem in found if right < problem.position <= anchor.size]
+            places = [at for at, _ in found if at is not None and right < at <= anchor.size]
             what = (
                 f"the events at positions {right + 1} to {anchor.size} are not those that a trusted checkpoint covers"
             )
@@ -141,20 +144,40 @@ def _misfit(trusted: Sequence[Checkpoint], walk: Walk, found: Sequence[Problem])
 
 
 def _wrong_heads(walk: Walk, standing: LogStanding) -> list[Problem]:
-    """Streams whose row in log.streams does not say what their events say."""
+    """Streams that do not end where log.streams says, though the log goes on beyond that."""
     problems = []
     for stream, head in standing.streams.items():
-        found = walk.heads.get(stream)
+        found, claimed = walk.heads.get(stream), head.last_position
+        if claimed > standing.head or _within(claimed, walk.lost):
+            continue
         if found is not None and found != head:
-            what = f"stream {stream} ends here at version {found.version}, but log.streams has version {head.version}"
-            problems.append(Problem(found.last_position, f"{what} at position {head.last_position}"))
-        elif found is None and head.last_position > walk.begins_after:
-            problems.append(Problem(head.last_position, f"stream {stream} has no events, but log.streams knows it"))
+            missing = claimed > found.last_position and _within(claimed, walk.holes)
+            what = f"stream {stream} ends at version {found.version}, position {found.last_position}"
+            closed = " and no more events" if head.ended else ""
+            what = f"{what}, but log.streams has version {head.version} at position {claimed}{closed}"
+            problems.append(Problem(claimed if missing else found.last_position, what))
+        elif found is None and claimed > walk.begins_after:
+            problems.append(Problem(claimed, f"stream {stream} has no events, but log.streams knows it"))
     unknown = walk.heads.keys() - standing.streams.keys() - {""}
     return problems + [
         Problem(walk.heads[stream].last_position, f"log.streams does not know the stream {stream}")
         for stream in unknown
     ]
+
+
+def _cut_off(standing: LogStanding) -> list[Problem]:
+    """Heads of streams beyond the end of the log: what they stood for began to be missing where the log ends."""
+    beyond = {stream: head for stream, head in standing.streams.items() if head.last_position > standing.head}
+    if not beyond:
+        return []
+    stream, head = max(beyond.items(), key=lambda item: item[1].last_position)
+    others = "" if len(beyond) == 1 else f" and the ends of {len(beyond) - 1} more streams behind its own"
+    what = f"log.streams has version {head.version} of stream {stream} at position {head.last_position}{others}"
+    return [Problem(standing.head + 1, f"{what}, but the log ends at {standing.head}: its end was cut off")]
+
+
+def _within(position: int, runs: Sequence[Positions]) -> bool:
+    return any(run.first <= position <= run.last for run in runs)
 
 
 def _report(
@@ -171,7 +194,14 @@ def _report(
         signed=walk.good_size,
         anchored=max(holding, default=0),
         signatures_checked=checked,
+        ids_from=standing.ids_from or standing.floor,
         clock_steps_back=walk.clock_steps_back,
+        nodes_missing=0,
         root=walk.frontier.root().hex(),
-        problems=tuple(sorted(problems, key=lambda problem: problem.position)[:PROBLEMS_MAX]),
+        problems=(*_first(problems), *(problem for problem in problems if problem.position is None)),
     )
+
+
+def _first(problems: Sequence[Problem]) -> list[Problem]:
+    placed = [(problem.position, problem) for problem in problems if problem.position is not None]
+    return [problem for _, problem in sorted(placed, key=lambda pair: pair[0])[:PROBLEMS_MAX]]

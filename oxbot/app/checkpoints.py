@@ -45,7 +45,7 @@ class SystemTail(NamedTuple):
 
 
 class CheckpointStore(Protocol):
-    """Reads the checkpoints that the log holds."""
+    """Reads the checkpoints that the database holds: not those that are archived, but always the newest."""
 
     async def log_id(self) -> UUID:
         """Which log this is."""

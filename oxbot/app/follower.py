@@ -118,6 +118,7 @@ class Follower:
         self._batch = batch
         self._limit = batch
         self.skipped: frozenset[int] = frozenset()
+        """The positions that this follower passed over or will."""
         self._fold = projection.fold()
         self._checkpoint: Checkpoint | None = None
         self._goal = 0
@@ -148,7 +149,8 @@ class Follower:
         head = await self._log.head()
         if stored.position > head:
             raise CheckpointAhead(self.target.projection, checkpoint=stored.position, head=head)
-        self.skipped = await self._skips.of(self.target.projection)
+        same_build = self._checkpoint is not None and self._checkpoint.build == stored.build
+        await self._heed(vouched_for=self.position if same_build else 0, built_to=stored.position)
         self._fold = self._projection.fold()
         self._limit = self._batch
         self._checkpoint = stored
@@ -231,9 +233,18 @@ class Follower:
             await self._store.stop(self.target, poison, at=self.checkpoint)
             head = await self._log.head()
             await self._log.wait_beyond(head, timeout_seconds=WAIT_SECONDS)
-            self.skipped = await self._skips.of(self.target.projection)
+            await self._heed(vouched_for=self.position, built_to=self.position)
         logger.warning("event_skipped", projection=self.target.projection, position=poison.position)
         await self.begin()
+
+    async def _heed(self, *, vouched_for: int, built_to: int) -> None:
+        """Learn of skips: of all ahead, and of those behind only what this follower itself passed over.
+
+        Whether another process knew of a skip when it built past that event, nobody can tell any more.
+        """
+        told = await self._skips.of(self.target.projection)
+        passed = {position for position in self.skipped if position <= vouched_for}
+        self.skipped = frozenset(passed | {position for position in told if position > built_to})
 
     async def _commit(self, folded: Folded, position: int) -> bool:
         """Store what was folded; False if the store refuses a row of it, which smaller batches will name."""

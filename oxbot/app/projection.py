@@ -10,7 +10,7 @@ from events.errors import LogUnavailable, StoreUnavailable
 from events.log import EventLog
 from oxbot.app.clock import Clock, SystemClock
 from oxbot.app.follower import BATCH, CheckpointAhead, Follower, OtherVersion, ProjectionStopped
-from oxbot.app.rebuild import Rebuild, announce
+from oxbot.app.rebuild import Rebuild, RebuildDiscarded, announce
 from oxbot.app.shared_pages import SharedPages
 from oxbot.app.skips import Skips
 from oxbot.app.views import SERVING, CheckpointMoved, RebuildStore, Target
@@ -92,7 +92,7 @@ class ProjectionRunner:
             except CheckpointMoved as moved:
                 logger.warning("projection_overtaken", projection=projection.name, reason=str(moved))
                 continue
-            except (StoreUnavailable, LogUnavailable) as away:
+            except (StoreUnavailable, LogUnavailable, RebuildDiscarded) as away:
                 logger.warning("projection_waits", projection=projection.name, reason=str(away))
             except CheckpointAhead as ahead:
                 logger.warning("projection_refused", projection=projection.name, reason=str(ahead))
@@ -109,16 +109,24 @@ class ProjectionRunner:
         try:
             await follower.begin()
         except OtherVersion as other:
-            if other.stored > other.ours:
-                logger.warning("projection_superseded", projection=projection.name, reason=str(other))
-                await self._clock.sleep(SUPERSEDED_SECONDS)
-                return
-            logger.warning("projection_rebuilds", projection=projection.name, reason=str(other))
-            rebuild = Rebuild(projection, log=self._log, store=self._views, clock=self._clock)
-            await rebuild.run(waits_for_skips=True)
+            await self._replace(projection, other)
             return
         await announce(projection.name, log=self._log, store=self._views, clock=self._clock)
         await follower.follow()
+
+    async def _replace(self, projection: AnyProjection, other: OtherVersion) -> None:
+        """Build what an older version has left; wait where a newer one serves, or builds."""
+        if other.stored < other.ours:
+            logger.warning("projection_rebuilds", projection=projection.name, reason=str(other))
+            rebuild = Rebuild(projection, log=self._log, store=self._views, clock=self._clock)
+            try:
+                await rebuild.run(waits_for_skips=True)
+            except OtherVersion as newer:
+                other = newer
+            else:
+                return
+        logger.warning("projection_superseded", projection=projection.name, reason=str(other))
+        await self._clock.sleep(SUPERSEDED_SECONDS)
 
     async def _halt(self, projection: AnyProjection, error: Exception) -> None:
         """Show why the projection stands still, if the store can be told."""

@@ -8,9 +8,13 @@ from events.log import LogReader
 from oxbot.app.views import SERVING, Standing, ViewReader
 from oxbot.views.fold import Poison
 
-State = Literal["running", "catching_up", "rebuilding", "stopped"]
+State = Literal["running", "catching_up", "rebuilding", "stopped", "not_running", "ahead"]
+"""``not_running``: nobody was seen to keep it of late. ``ahead``: its views claim events that the log does not have."""
 
 CATCHING_UP_EVENTS = 2000
+SEEN_SECONDS_MAX = 15.0
+"""A few times as long as whoever keeps a projection is ever silent."""
+
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.05
 
@@ -41,8 +45,8 @@ class ProjectionStatus(NamedTuple):
 
     @property
     def lag_events(self) -> int:
-        """How many events of the log it lacks."""
-        return max(0, self.serving.head - self.serving.position)
+        """How many events of the log it lacks; less than 0 where it claims more than there are."""
+        return self.serving.head - self.serving.position
 
 
 class Projections:
@@ -85,9 +89,18 @@ def _status(serving: Standing, rebuild: Standing | None) -> ProjectionStatus:
     return ProjectionStatus(serving.projection, _state(serving, rebuild), serving, rebuild)
 
 
+def is_kept(build: Standing) -> bool:
+    """Whether somebody was at work on the build a moment ago."""
+    return build.seen_seconds <= SEEN_SECONDS_MAX
+
+
 def _state(serving: Standing, rebuild: Standing | None) -> State:
+    if serving.position > serving.head:
+        return "ahead"
     if serving.stopped is not None:
         return "stopped"
-    if rebuild is not None:
+    if rebuild is not None and is_kept(rebuild):
         return "rebuilding"
+    if not is_kept(serving):
+        return "not_running"
     return "catching_up" if serving.head - serving.position > CATCHING_UP_EVENTS else "running"

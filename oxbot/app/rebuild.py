@@ -10,7 +10,7 @@ from events.identifiers import new_event_id
 from events.log import ANY_VERSION, EventLog
 from events.system import SYSTEM_STREAM, ProjectionRebuilt
 from oxbot.app.clock import Clock
-from oxbot.app.follower import Follower, ProjectionStopped
+from oxbot.app.follower import Follower, OtherVersion, ProjectionStopped
 from oxbot.app.skips import Skips
 from oxbot.app.views import CheckpointMoved, RebuildStore, Swap, Target
 from oxbot.views.projections import AnyProjection
@@ -51,9 +51,10 @@ class Rebuild:
     async def run(self, *, waits_for_skips: bool) -> None:
         """Build and serve. Where an event cannot be applied, wait for its skip, or raise ``ProjectionStopped``.
 
-        Raises ``RebuildDiscarded`` if somebody drops the build meanwhile.
+        Raises ``RebuildDiscarded`` if somebody drops the build meanwhile. One that waits is nobody's command: it raises
+        ``OtherVersion`` rather than drop what a newer version has begun.
         """
-        await self._open()
+        await self._open(gives_way=waits_for_skips)
         served = False
         while not served:
             try:
@@ -62,17 +63,28 @@ class Rebuild:
                 served = await self._served_by_another()
         await announce(self._projection.name, log=self._log, store=self._store, clock=self._clock)
 
-    async def _open(self) -> None:
-        """Go on with the build under way, or begin one; what another version has begun is of no use."""
+    async def _open(self, *, gives_way: bool) -> None:
+        """Go on with the build under way, or begin one; what another version has begun is of no use.
+
+        Nor is one that is beyond an event to be skipped: it may have been applied before that was said.
+
+        With ``gives_way`` it raises ``OtherVersion`` where a newer one has begun: two programs that drop each other's
+        builds would end neither.
+        """
         name = self._projection.name
         begun = None
         while begun is None:
             await self._store.open_rebuild(name, version=self._projection.version, build=new_event_id())
             under_way = await self._store.checkpoint(self._follower.target)
+            if gives_way and under_way is not None and under_way.version > self._projection.version:
+                raise OtherVersion(name, stored=under_way.version, ours=self._projection.version)
             if under_way is not None and under_way.version != self._projection.version:
                 await self._store.discard_rebuild(name)
             elif under_way is not None:
                 begun = await self._follower.begin()
+                if await self._lacks_a_skip():
+                    await self._store.discard_rebuild(name)
+                    begun = None
 
     async def _served(self) -> bool:
         """Whether the build serves now: it does once it has caught up and is no older than what serves."""
@@ -81,13 +93,13 @@ class Rebuild:
             return False
         if await self._lacks_a_skip():
             await self._store.discard_rebuild(self._projection.name)
-            await self._open()
+            await self._open(gives_way=False)
             return False
         head = await self._log.head()
         return await self._store.serve_rebuild(self._projection.name, rebuilt=rebuilt, head=head)
 
     async def _lacks_a_skip(self) -> bool:
-        """Whether an event was applied here that the serving build was told to skip meanwhile."""
+        """Whether an event was applied here, or may have been, that the projection was told to skip meanwhile."""
         told = await self._skips.of(self._projection.name)
         return any(position <= self._follower.position for position in told - self._follower.skipped)
 

@@ -1,9 +1,10 @@
-"""Lets the projections of one process read the log once: what one of them has just read, the next takes from here."""
+"""Lets projections that are about as far as each other read the log once: what one has just read, the next takes."""
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
+from weakref import WeakValueDictionary
 
 from events.envelope import RecordedEvent
 from events.identifiers import StreamId
@@ -16,12 +17,15 @@ Place = tuple[int, int, int | None]
 
 
 class SharedPages:
-    """A log whose last pages are kept. A page that holds anything stays right for ever: the log only grows."""
+    """A log whose last pages are kept. A page that holds anything stays right for as long as the log only grows.
+
+    A log that was restored to before does not: whoever asks for its head and finds it below a page drops the pages.
+    """
 
     def __init__(self, log: LogReader) -> None:
         self._log = log
         self._pages: OrderedDict[Place, Sequence[RecordedEvent]] = OrderedDict()
-        self._reading: dict[Place, asyncio.Lock] = {}
+        self._reading: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
 
     async def read_all(
         self,
@@ -39,10 +43,7 @@ class SharedPages:
         async with reading:
             page = self._pages.get(place)
             if page is None:
-                try:
-                    page = await self._log.read_all(after_position=after_position, limit=limit, up_to=up_to)
-                finally:
-                    self._reading.pop(place, None)
+                page = await self._log.read_all(after_position=after_position, limit=limit, up_to=up_to)
                 self._keep(place, page)
         return page
 
@@ -62,7 +63,10 @@ class SharedPages:
 
     async def head(self) -> int:
         """See ``LogReader.head``."""
-        return await self._log.head()
+        head = await self._log.head()
+        if any(page[-1].position > head for page in self._pages.values()):
+            self._pages.clear()
+        return head
 
     async def wait_beyond(self, position: int, *, timeout_seconds: float) -> int:
         """See ``LogReader.wait_beyond``."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from events.envelope import Metadata, NewEvent, RecordedEvent
-from events.errors import BelowFloor, OxbotError, UnknownFact
+from events.errors import BelowFloor, OxbotError, UndecodableFact
 from events.identifiers import new_event_id
 from events.log import ANY_VERSION, Appended, EventLog, LogReader
 from events.system import SYSTEM_STREAM, ProjectionEventSkipped
@@ -49,10 +49,11 @@ class Skips:
                 page = await self._read(limit)
             except BelowFloor as below:
                 self._floor = below.floor
-            except UnknownFact:
+            except UndecodableFact as unreadable:
                 # Versions have no gaps: read alone, an unreadable fact is the one after the last.
                 if limit == 1:
                     self._version += 1
+                    self._scanned = unreadable.position
                 limit = 1
             else:
                 if page:
@@ -75,8 +76,9 @@ async def skip_event(
     projection: str, position: int, *, reason: str, log: EventLog, views: ViewReader, at: datetime, actor: str
 ) -> Appended:
     """Record that the projection passes over the event that it is stopped at. Raises ``NotStoppedThere``."""
-    stops = [standing.stopped for standing in await views.standings() if standing.projection == projection]
-    stopped_at = [stop.position for stop in stops if stop is not None]
+    builds = [(known.position, known.stopped) for known in await views.standings() if known.projection == projection]
+    # A build that fails for another reason than an event shows where it is; what it has applied is not to be skipped.
+    stopped_at = sorted({stop.position for built_to, stop in builds if stop is not None and stop.position > built_to})
     if position not in stopped_at:
         places = f"is stopped at {' and '.join(map(str, stopped_at))}" if stopped_at else "is not stopped at any event"
         raise NotStoppedThere(f"projection {projection} {places}, so position {position} cannot be skipped")

@@ -10,10 +10,11 @@ import structlog
 
 from events.bot import LIFECYCLE_TYPES, BotCreated, BotStarted
 from events.envelope import RecordedEvent
-from events.errors import OxbotError
+from events.errors import OxbotError, StoreUnavailable
 from events.identifiers import BOT_STREAM_PREFIX, BotId, FleetName
 from events.log import EventLog
 from oxbot.app.clock import Clock
+from oxbot.app.failing import FAILURES, FailingBots, Failures
 from oxbot.app.host_runner import BotEnd, HostStatus
 
 PERIOD_SECONDS = 0.5
@@ -83,7 +84,16 @@ class SupervisorRunner:
     It keeps nothing that the log does not say: a new one, started at any moment, reaches the same placement.
     """
 
-    def __init__(self, fleet: FleetName, *, log: EventLog, hosts: Hosts, clock: Clock, bots_per_actor: int) -> None:
+    def __init__(
+        self,
+        fleet: FleetName,
+        *,
+        log: EventLog,
+        hosts: Hosts,
+        failing: FailingBots,
+        clock: Clock,
+        bots_per_actor: int,
+    ) -> None:
         self._fleet = fleet
         self._log = log
         self._hosts = hosts
@@ -96,6 +106,7 @@ class SupervisorRunner:
         self._changed: set[BotId] = set()
         self._seen_ends: set[tuple[int, BotId, int]] = set()
         self._backoff = _Backoff()
+        self._failures = Failures(failing)
         self._reports: dict[str, HostReport] = {}
 
     async def run(self) -> None:
@@ -111,6 +122,10 @@ class SupervisorRunner:
             group.create_task(self._wake())
             for host, bot_ids in self._placement().items():
                 group.create_task(self._tend(host, bot_ids))
+        try:
+            await self._failures.tell()
+        except StoreUnavailable as away:
+            logger.warning("failures_not_told", error=str(away))
 
     async def _wake(self) -> None:
         try:
@@ -156,6 +171,8 @@ class SupervisorRunner:
         except HostUnavailable as unavailable:
             logger.warning("host_unavailable", host=host, error=str(unavailable))
             self._reports[host] = HostReport(host=host, status=None, error=str(unavailable))
+            for bot_id in bot_ids:
+                self._failures.failed(bot_id, str(unavailable))
 
     async def _reconcile_host(self, host: str, bot_ids: Sequence[BotId]) -> None:
         await self._hosts.ensure(host)
@@ -164,6 +181,7 @@ class SupervisorRunner:
         for end in status.ended:
             self._note_end(status.process_id, end)
         present = {presence.bot_id for presence in status.bots}
+        self._failures.well(present)
         now = self._clock.now()
         missing = [
             bot_id
@@ -180,7 +198,10 @@ class SupervisorRunner:
     def _note_end(self, process_id: int, end: BotEnd) -> None:
         if end.outcome == "finished":
             self._finished.add(end.bot_id)
+            self._failures.well([end.bot_id])
         elif (process_id, end.bot_id, end.number) not in self._seen_ends:
             self._seen_ends.add((process_id, end.bot_id, end.number))
             self._backoff.failed(end.bot_id, self._clock.now())
+            if end.outcome in FAILURES:
+                self._failures.failed(end.bot_id, end.error)
             logger.warning("bot_ended", bot_id=end.bot_id, outcome=end.outcome, error=end.error, host_pid=process_id)

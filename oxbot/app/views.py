@@ -55,7 +55,10 @@ class StoredRow(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A build beside the log: ``lag_seconds`` is the age of the first event that it lacks, 0 if it lacks none."""
+    """A build beside the log: ``lag_seconds`` is the age of the first event that it lacks, 0 if it lacks none.
+
+    Somebody kept it last at ``seen_at``, which is ``seen_seconds`` ago by the same clock.
+    """
 
     projection: str
     rebuild: bool
@@ -65,6 +68,7 @@ class Standing(NamedTuple):
     lag_seconds: float
     stopped: Poison | None
     seen_at: datetime
+    seen_seconds: float
 
 
 class Swap(NamedTuple):
@@ -125,7 +129,8 @@ class RebuildStore(ViewStore, Protocol):
     async def serve_rebuild(self, projection: str, *, rebuilt: Checkpoint, head: int) -> bool:
         """Let the build serve from now on, in one transaction that no reader sees half of; the old one is gone.
 
-        False, and nothing changed, if the serving build is further; but one that claims to be beyond ``head`` is none.
+        False, and nothing changed, if the serving build is further (but one that claims to be beyond ``head`` is none),
+        or if a reader holds on to it: try again.
         Raises ``CheckpointMoved`` if the build is no longer at ``rebuilt``.
         """
         ...

@@ -12,7 +12,9 @@ from oxbot.app.archive import Archived, Archiver, Listed
 from oxbot.config import load_settings
 from oxbot.logs import configure_logs
 from oxbot.wiring.archive import open_archiver
-from oxbot.wiring.database import open_database
+from oxbot.wiring.database import open_unmigrated
+
+MISSING = 1
 
 app = typer.Typer(no_args_is_help=True, help="Move the oldest events into files, and prove that the files are right.")
 
@@ -58,7 +60,7 @@ def verify() -> None:
 
 @app.command(name="list")
 def list_() -> None:
-    """Show every range of positions that is archived or could be, and where it is."""
+    """Show every range of positions that is archived or could be, and where it is; exit 1 if one is nowhere."""
 
     async def work(archiver: Archiver) -> None:
         listed = await archiver.listed()
@@ -66,6 +68,8 @@ def list_() -> None:
             sys.stdout.write(f"positions {found.range.first} to {found.range.last}: {_where(found)}\n")
         if not listed:
             sys.stdout.write("no partition is full yet\n")
+        if any(found.archived is None and not found.in_database for found in listed):
+            raise typer.Exit(MISSING)
 
     _run(work)
 
@@ -101,9 +105,8 @@ def _run(work: Callable[[Archiver], Awaitable[None]]) -> None:
     configure_logs(settings.log_level)
 
     async def within() -> None:
-        settings.home.mkdir(parents=True, exist_ok=True)
         async with (
-            open_database(settings) as database,
+            open_unmigrated(settings) as database,
             open_archiver(database, settings.archive, actor="cli") as archiver,
         ):
             await work(archiver)

@@ -8,17 +8,20 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from events.bot import TradingState
 from events.identifiers import BotId
+from oxbot.adapters.postgres_failing_bots import PostgresFailingBots
 from oxbot.app.bots import BotCommands, CommandResult, NewBot, UnknownBot
 from oxbot.app.equity import EquityReader, EverythingStoredIsClosed
+from oxbot.app.failing import shown
 from oxbot.app.fleet_report import FleetReporter
 from oxbot.app.fleet_switch import Switched, switch_fleet
 from oxbot.app.projection import ProjectionRunner
 from oxbot.app.views import StoredRow
+from oxbot.cli.audit_words import printable
+from oxbot.cli.bots_named import bot_meant
+from oxbot.cli.columns import print_rows
 from oxbot.cli.inputs import InvalidInput, parse_amount, parse_parameters, parse_symbols
 from oxbot.cli.installation import Installation, open_installation
 from oxbot.config import load_settings
@@ -28,10 +31,11 @@ from oxbot.views.rows import BotRow, PortfolioRow
 app = typer.Typer(no_args_is_help=True, help="Create, list, show, start, pause, stop and halt bots.")
 
 PAGE = 500
+HEADERS = ("bot", "fleet", "name", "status", "trading", "strategy", "symbols", "cash", "free")
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_BotArgument = Annotated[str, typer.Argument(help="The bot's id.")]
-_OneOrAll = Annotated[str | None, typer.Argument(help="The bot's id.")]
+_BotArgument = Annotated[str, typer.Argument(help="The bot's id, or its name where no other bot has it.")]
+_OneOrAll = Annotated[str | None, typer.Argument(help="The bot's id, or its name where no other bot has it.")]
 _All = Annotated[bool, typer.Option("--all", help="Every bot of the fleet.")]
 _Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 
@@ -41,19 +45,17 @@ def list_bots(as_json: _Json = False) -> None:
     """List every bot of every fleet."""
 
     async def work(installation: Installation) -> None:
-        rows = await _all(installation, "bots")
-        portfolios = {row.bot_id: row.body for row in await _all(installation, "portfolios")}
+        failing = await PostgresFailingBots(installation.stores.pool).all()
+        bots = [shown(row.body, failing.get(row.bot_id)) for row in await _all(installation, "bots")]
         if as_json:
-            sys.stdout.write("[" + ",".join(row.body.decode() for row in rows) + "]\n")
+            sys.stdout.write(msgspec.json.encode(bots).decode() + "\n")
             return
-        table = Table("bot", "fleet", "name", "status", "trading", "strategy", "symbols", "cash", "free")
-        for row in rows:
-            bot = msgspec.json.decode(row.body, type=BotRow)
-            money = msgspec.json.decode(portfolios[row.bot_id], type=PortfolioRow)
-            symbols = ", ".join(bot.symbols)
-            standing = bot.bot_id, bot.fleet, bot.name, bot.status, bot.trading
-            table.add_row(*standing, bot.strategy, symbols, money.cash, money.free)
-        Console().print(table)
+        portfolios = {row.bot_id: row.body for row in await _all(installation, "portfolios")}
+        print_rows(HEADERS, [_columns(bot, portfolios[bot.bot_id]) for bot in bots])
+        for bot in bots:
+            if bot.failing_since is not None:
+                since = f"{bot.failing_since:%Y-%m-%dT%H:%M:%SZ}"
+                sys.stdout.write(printable(f"{bot.bot_id} is failing since {since}: {bot.error}") + "\n")
 
     _run(work)
 
@@ -75,25 +77,29 @@ def create(
         parameters=parse_parameters(param or []),
         capital=parse_amount(capital, "--capital"),
     )
-    _command(lambda commands: commands.create(request), as_json=as_json)
+
+    async def work(installation: Installation) -> None:
+        _say(await installation.commands("cli").create(request), as_json=as_json)
+
+    _run(work)
 
 
 @app.command()
 def start(bot: _BotArgument, as_json: _Json = False) -> None:
     """Let a bot trade, or end its pause."""
-    _command(lambda commands: commands.start(BotId(bot)), as_json=as_json)
+    _command(bot, lambda commands, bot_id: commands.start(bot_id), as_json=as_json)
 
 
 @app.command()
 def pause(bot: _BotArgument, reason: str = "", as_json: _Json = False) -> None:
     """Let a bot enter nothing new; its exits are still managed."""
-    _command(lambda commands: commands.pause(BotId(bot), reason), as_json=as_json)
+    _command(bot, lambda commands, bot_id: commands.pause(bot_id, reason), as_json=as_json)
 
 
 @app.command()
 def stop(bot: _BotArgument, reason: str = "", as_json: _Json = False) -> None:
     """End a bot for good: it closes what it holds at the next open."""
-    _command(lambda commands: commands.stop(BotId(bot), reason), as_json=as_json)
+    _command(bot, lambda commands, bot_id: commands.stop(bot_id, reason), as_json=as_json)
 
 
 @app.command()
@@ -120,25 +126,23 @@ def show(bot: _BotArgument) -> None:
 
     async def work(installation: Installation) -> None:
         stores = installation.stores
-        body = await stores.views.row("bots", BotId(bot))
+        bot_id = bot_meant(bot, await _all(installation, "bots"))
+        body = await stores.views.row("bots", bot_id)
         if body is None:
             raise UnknownBot(f"there is no bot {bot}")
+        failing = await PostgresFailingBots(stores.pool).all()
         equity = EquityReader(stores.views, stores.candles, EverythingStoredIsClosed())
-        result = await FleetReporter(stores.views, equity).bot(BotId(bot))
-        shown = {"bot": msgspec.Raw(body), "result": result}
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(shown)).decode() + "\n")
+        result = await FleetReporter(stores.views, equity).bot(bot_id)
+        found = {"bot": shown(body, failing.get(bot_id)), "result": result}
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
 
     _run(work)
 
 
-def _command(call: Callable[[BotCommands], Awaitable[CommandResult]], *, as_json: bool) -> None:
+def _command(bot: str, call: Callable[[BotCommands, BotId], Awaitable[CommandResult]], *, as_json: bool) -> None:
     async def work(installation: Installation) -> None:
-        result = await call(installation.commands("cli"))
-        if as_json:
-            sys.stdout.write(msgspec.json.encode(result._asdict()).decode() + "\n")
-        else:
-            trading = "" if result.trading == "active" else f", {result.trading}"
-            sys.stdout.write(f"bot {result.bot_id} is {result.status}{trading}\n")
+        bot_id = bot_meant(bot, await _all(installation, "bots"))
+        _say(await call(installation.commands("cli"), bot_id), as_json=as_json)
 
     _run(work)
 
@@ -147,7 +151,7 @@ def _switch(bot: str | None, state: TradingState, reason: str, *, everyone: bool
     if (bot is None) != everyone:
         raise InvalidInput("name one bot, or say --all")
     if bot is not None:
-        _command(lambda commands: commands.set_trading(BotId(bot), state, reason), as_json=as_json)
+        _command(bot, lambda commands, bot_id: commands.set_trading(bot_id, state, reason), as_json=as_json)
         return
 
     async def work(installation: Installation) -> None:
@@ -155,10 +159,11 @@ def _switch(bot: str | None, state: TradingState, reason: str, *, everyone: bool
         if as_json:
             sys.stdout.write(msgspec.json.encode([_raw(outcome) for outcome in switched]).decode() + "\n")
             return
-        for bot_id, result, refusal in switched:
-            sys.stdout.write(
-                refusal + "\n" if result is None else f"bot {bot_id} is {result.status}, {result.trading}\n"
-            )
+        for outcome in switched:
+            if outcome.result is None:
+                sys.stdout.write(outcome.refusal + "\n")
+            else:
+                _say(outcome.result, as_json=False)
 
     _run(work)
 
@@ -166,6 +171,20 @@ def _switch(bot: str | None, state: TradingState, reason: str, *, everyone: bool
 def _raw(outcome: Switched) -> dict[str, object]:
     standing = None if outcome.result is None else outcome.result._asdict()
     return {"bot_id": outcome.bot_id, "standing": standing, "refusal": outcome.refusal}
+
+
+def _say(result: CommandResult, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(result._asdict()).decode() + "\n")
+    else:
+        trading = "" if result.trading == "active" else f", {result.trading}"
+        sys.stdout.write(f"bot {result.bot_id} is {result.status}{trading}\n")
+
+
+def _columns(bot: BotRow, portfolio: bytes) -> tuple[str, ...]:
+    money = msgspec.json.decode(portfolio, type=PortfolioRow)
+    standing = bot.bot_id, bot.fleet, printable(bot.name), bot.status, bot.trading
+    return *standing, bot.strategy, ", ".join(bot.symbols), money.cash, money.free
 
 
 def _run(work: Callable[[Installation], Awaitable[None]]) -> None:

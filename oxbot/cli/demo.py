@@ -133,7 +133,6 @@ class Demo:
         self._progress.begin(self._market.begins_at, self._market.ends_before)
         for note in self._market.notes:
             self._progress.note(note)
-        self._settings.home.mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
             # Standard output is for the result alone; Ray prints what it has to say there too.
             stack.enter_context(redirect_stdout(sys.stderr))

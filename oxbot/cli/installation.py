@@ -19,7 +19,7 @@ from oxbot.config import Settings
 from oxbot.core.bot import BotDecider
 from oxbot.core.state import BotState
 from oxbot.core.strategies import built_in
-from oxbot.wiring.database import open_database
+from oxbot.wiring.database import open_database, open_unmigrated
 from oxbot.wiring.market import LiveTerms
 from oxbot.wiring.stores import Database, Stores, open_stores
 
@@ -57,12 +57,15 @@ def main_commands(stores: Stores, settings: Settings, *, actor: str) -> BotComma
 
 @asynccontextmanager
 async def open_installation(
-    settings: Settings, *, name: str, connections: int = 3, role: Role = "oxbot_operator"
+    settings: Settings, *, name: str, connections: int = 3, role: Role = "oxbot_operator", serves: bool = False
 ) -> AsyncIterator[Installation]:
-    """The installation that the settings describe, its database migrated and at hand, used as this role."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    """The installation that the settings describe, its database at hand, used as this role.
+
+    For who serves it, the database is migrated; for a command it is refused unless it is at this program's schema.
+    Raises what opening the database or the stores raises.
+    """
     async with (
-        open_database(settings) as database,
+        open_database(settings) if serves else open_unmigrated(settings) as database,
         open_stores(database, role, name=name, connections=connections) as stores,
     ):
         terms = LiveTerms(synthetic_market(settings), stores.candles, MARKET_BEGINS_AT)

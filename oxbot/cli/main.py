@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -11,6 +13,7 @@ import typer
 
 from events.errors import OxbotError
 from events.identifiers import FleetName
+from oxbot.adapters.database import explained
 from oxbot.cli import archive as archive_commands
 from oxbot.cli import audit as audit_commands
 from oxbot.cli import bots as bots_commands
@@ -38,6 +41,10 @@ from oxbot.logs import configure_logs
 
 T = TypeVar("T")
 
+REFUSED = 2
+"""What was asked or found is wrong; 1 is left to verifications that find something."""
+
+CRASHED = 70
 INTERRUPTED = 130
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -131,16 +138,41 @@ def run(work: Coroutine[None, None, T]) -> T:
 
 
 def main() -> None:
-    """Run the command line: status 2 and one line on standard error for whatever was asked or found wrong."""
+    """Run the command line: whatever goes wrong is one line on standard error and a status that says whose fault.
+
+    Whoever asks it to terminate interrupts it, so that it ends in order: seals, and stops what it has started.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         app(standalone_mode=True)
-    except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
-    except OxbotError as error:
-        sys.stderr.write(f"oxbot: {error}\n")
-        raise SystemExit(2) from None
+    except (Exception, BaseExceptionGroup, KeyboardInterrupt) as error:  # noqa: BLE001  # the last to be asked
+        raise SystemExit(end(error, debug=os.environ.get("OXBOT_LOG_LEVEL") == "debug")) from None
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+def end(error: BaseException, *, debug: bool) -> int:
+    """Say why the command ended: its exit status. Where a fault of ours was raised is told to who debugs."""
+    cause = _first(error)
+    if isinstance(cause, KeyboardInterrupt):
+        return INTERRUPTED
+    known = _known(cause)
+    if known is not None:
+        sys.stderr.write(f"oxbot: {known}\n")
+        return REFUSED
+    what = " ".join(f"{type(cause).__name__}: {cause}".split())
+    sys.stderr.write(f"oxbot: a fault of oxbot itself: {what} (OXBOT_LOG_LEVEL=debug shows where)\n")
+    if debug:
+        traceback.print_exception(error)
+    return CRASHED
+
+
+def _known(cause: BaseException) -> OxbotError | None:
+    """The error if it is one for the operator, who is told so; None for a fault of ours."""
+    if isinstance(cause, OxbotError):
+        return cause
+    if isinstance(cause, OSError) and isinstance(cause.filename, str | bytes):
+        return OxbotError(f"cannot use {os.fsdecode(cause.filename)}: {cause.strerror}")
+    return explained(cause)
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

@@ -6,17 +6,20 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
+import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from oxbot.adapters.database import Role
+from oxbot.api.projections import report
 from oxbot.app.clock import SystemClock
-from oxbot.app.projections import Projections, ProjectionStatus
+from oxbot.app.projections import Projections, is_kept
 from oxbot.app.rebuild import Rebuild
-from oxbot.app.skips import skip_event
+from oxbot.app.skips import Skips, skip_event
 from oxbot.app.views import Target, UnknownProjection
+from oxbot.cli.columns import print_rows
+from oxbot.cli.inputs import InvalidInput
 from oxbot.cli.installation import Installation, open_installation
+from oxbot.cli.projections_status import COLUMNS, columns, notices
 from oxbot.config import load_settings
 from oxbot.logs import configure_logs
 from oxbot.views.projections import PROJECTIONS, AnyProjection
@@ -24,19 +27,30 @@ from oxbot.wiring.projector import collect_garbage_seldom
 
 app = typer.Typer(no_args_is_help=True, help="See, rebuild and mend the projections.")
 
+AHEAD = 1
+
 _Name = Annotated[str, typer.Argument(help="The projection's name.")]
 
 
 @app.command()
-def status() -> None:
-    """Show how far each projection is, and where and why one is stopped."""
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/v1/projections does.")] = False,
+) -> None:
+    """Show how far each projection is, and where and why one is stopped; exit 1 if one is beyond the log's end."""
 
     async def work(installation: Installation) -> None:
         stores = installation.stores
-        table = Table("projection", "version", "state", "position", "lag events", "lag s", "seen s ago", "stopped at")
-        for known in await Projections(stores.log, stores.views).statuses():
-            table.add_row(*_columns(known))
-        Console().print(table)
+        statuses = await Projections(stores.log, stores.views).statuses()
+        if as_json:
+            sys.stdout.write(msgspec.json.encode(report(statuses)).decode() + "\n")
+        else:
+            skips = Skips(stores.log)
+            print_rows(COLUMNS, [columns(known) for known in statuses])
+            for known in statuses:
+                told = await skips.of(known.name) if known.stopped else frozenset[int]()
+                sys.stdout.write("".join(f"{line}\n" for line in notices(known, told)))
+        if any(known.state == "ahead" for known in statuses):
+            raise typer.Exit(AHEAD)
 
     _run(work, role="oxbot_operator")
 
@@ -74,19 +88,24 @@ def skip(
 ) -> None:
     """Let a projection pass over the event that it is stopped at; this is recorded in the log."""
     _named(name)
+    if not reason.strip():
+        raise InvalidInput("--reason must say why")
 
     async def work(installation: Installation) -> None:
         stores = installation.stores
         await skip_event(
             name,
             position,
-            reason=reason,
+            reason=reason.strip(),
             log=stores.log,
             views=stores.views,
             at=SystemClock().now(),
             actor="cli",
         )
         sys.stdout.write(f"projection {name} passes over position {position}\n")
+        for known in await Projections(stores.log, stores.views).statuses():
+            if known.name == name and known.rebuild and known.rebuild.stopped and not is_kept(known.rebuild):
+                sys.stdout.write(f"its rebuild is not running: oxbot projections rebuild {name} goes on with it\n")
 
     _run(work, role="oxbot_operator")
 
@@ -97,23 +116,6 @@ def _named(name: str) -> AnyProjection:
             return projection
     known = ", ".join(projection.name for projection in PROJECTIONS)
     raise UnknownProjection(f"there is no projection {name}; there is {known}")
-
-
-def _columns(known: ProjectionStatus) -> tuple[str, ...]:
-    serving, stopped = known.serving, known.stopped
-    state = known.state if known.rebuild is None else f"{known.state} (rebuild at {known.rebuild.position})"
-    where = "" if stopped is None else f"{stopped.position} {stopped.event_type}: {stopped.error}"
-    seen = (SystemClock().now() - serving.seen_at).total_seconds()
-    return (
-        known.name,
-        str(serving.version),
-        state,
-        str(serving.position),
-        str(known.lag_events),
-        f"{serving.lag_seconds:.1f}",
-        f"{max(0.0, seen):.0f}",
-        where,
-    )
 
 
 def _run(work: Callable[[Installation], Awaitable[None]], *, role: Role) -> None:

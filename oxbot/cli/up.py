@@ -22,7 +22,9 @@ async def run_up(settings: Settings, *, speed: float) -> None:
     async with AsyncExitStack() as stack:
         # Ray prints to standard output what belongs to standard error.
         stack.enter_context(redirect_stdout(sys.stderr))
-        installation = await stack.enter_async_context(open_installation(settings, name="up", connections=2))
+        installation = await stack.enter_async_context(
+            open_installation(settings, name="up", connections=2, serves=True)
+        )
         prepare_embedded(settings.home)
         from actors.cluster import start_ray, stop_ray  # noqa: PLC0415 - Ray reads its environment on import
         from actors.fleet import Fleet  # noqa: PLC0415 - imports Ray

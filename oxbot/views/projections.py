@@ -13,5 +13,8 @@ AnyFold: TypeAlias = Fold[BotBooks] | Fold[AccountBooks] | Fold[NoBooks]
 
 PROJECTIONS: tuple[AnyProjection, ...] = (BOTS, USERS, SYSTEM)
 
+VIEWS_OF: dict[str, tuple[ViewName, ...]] = {projection.name: projection.views for projection in PROJECTIONS}
+"""Which views a projection keeps."""
+
 PROJECTION_OF: dict[ViewName, str] = {view: projection.name for projection in PROJECTIONS for view in projection.views}
 """Which projection keeps a view."""

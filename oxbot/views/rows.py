@@ -295,20 +295,25 @@ class SignedCheckpointRow(Row, frozen=True, kw_only=True):
         return placed(self.tree_size)
 
 
-class RebuildRow(Row, frozen=True, kw_only=True):
-    """A projection that was folded again and began to serve, built up to ``built_to``."""
+class RowOfProjection(Row, frozen=True, kw_only=True):
+    """A row about a projection."""
 
-    view: ClassVar[ViewName] = "rebuilds"
     projection: str
-    projection_version: int
-    built_to: int
-    position: int
-    recorded_at: datetime
 
     @property
     def owner(self) -> str:
         """The projection."""
         return self.projection
+
+
+class RebuildRow(RowOfProjection, frozen=True, kw_only=True):
+    """A projection that was folded again and began to serve, built up to ``built_to``."""
+
+    view: ClassVar[ViewName] = "rebuilds"
+    projection_version: int
+    built_to: int
+    position: int
+    recorded_at: datetime
 
     @property
     def key(self) -> str:
@@ -316,20 +321,14 @@ class RebuildRow(Row, frozen=True, kw_only=True):
         return placed(self.position)
 
 
-class SkipRow(Row, frozen=True, kw_only=True):
+class SkipRow(RowOfProjection, frozen=True, kw_only=True):
     """An event that a projection was told to pass over; ``position`` is where that was recorded."""
 
     view: ClassVar[ViewName] = "skips"
-    projection: str
     skipped_position: int
     reason: str
     position: int
     recorded_at: datetime
-
-    @property
-    def owner(self) -> str:
-        """The projection."""
-        return self.projection
 
     @property
     def key(self) -> str:

@@ -1,5 +1,6 @@
 """A process that serves the API: views, commands, accounts and readiness over one pool."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,25 +13,27 @@ from events.codec import Codec
 from events.errors import OxbotError
 from oxbot.adapters.argon2_passwords import Argon2Passwords
 from oxbot.adapters.postgres_accounts import PostgresCredentials
-from oxbot.adapters.postgres_audit import PostgresAuditedLog
+from oxbot.adapters.postgres_failing_bots import PostgresFailingBots
 from oxbot.adapters.postgres_readiness import PostgresReadiness
-from oxbot.adapters.postgres_tree import PostgresCheckpoints, PostgresTree
+from oxbot.adapters.postgres_tree import PostgresCheckpoints
 from oxbot.adapters.signing_key import load_or_create
 from oxbot.api.app import create_app
 from oxbot.api.services import Services
 from oxbot.api.sign_in_limit import SignInLimit
 from oxbot.api.tokens import Tokens
 from oxbot.app.accounts import Accounts
-from oxbot.app.audit_proof import Prover
 from oxbot.app.bots import BotCommands
 from oxbot.app.clock import SystemClock
 from oxbot.app.equity import EquityReader, MarketTime
 from oxbot.app.projections import Projections
+from oxbot.wiring.audit import prover
 from oxbot.wiring.privacy import privacy, subject_keys
 from oxbot.wiring.stores import Database, Stores, open_stores
 
 CONNECTIONS = 4
 LOG_SECONDS = 5.0
+SHUTDOWN_SECONDS = 10
+"""How long requests that are under way are waited for in the end."""
 
 
 class CannotListen(OxbotError):
@@ -59,9 +62,27 @@ async def serve_api(plan: ApiPlan) -> None:
     def open_services() -> AbstractAsyncContextManager[Services]:
         return _open_services(plan, tokens)
 
-    config = uvicorn.Config(create_app(open_services), log_level="warning", access_log=False, server_header=False)
+    config = uvicorn.Config(
+        create_app(open_services),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
     with listener:
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await _serve(uvicorn.Server(config), listener)
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Serve until told to stop; if cancelled, end in order all the same, so that what was opened is closed."""
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve(sockets=[listener]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await asyncio.wait([serving])
+            raise
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -83,16 +104,16 @@ async def _open_services(plan: ApiPlan, tokens: Tokens) -> AsyncIterator[Service
         if password is not None:
             plan.announce(f"sign in as admin with the password {password} (shown this once)")
         projections = Projections(stores.log, stores.views)
-        checkpoints = PostgresCheckpoints(stores.pool, Codec())
         yield Services(
             views=stores.views,
             projections=projections,
             bots=plan.commands(stores),
+            failing=PostgresFailingBots(stores.pool),
             equity=EquityReader(stores.views, stores.candles, plan.market_time),
             accounts=accounts,
             tokens=tokens,
             readiness=PostgresReadiness(stores.pool, projections),
-            checkpoints=checkpoints,
-            prover=Prover(PostgresAuditedLog(stores.pool, Codec()), PostgresTree(stores.pool), checkpoints),
+            checkpoints=PostgresCheckpoints(stores.pool, Codec()),
+            prover=prover(stores, plan.database.archive),
             sign_in_limit=SignInLimit(),
         )

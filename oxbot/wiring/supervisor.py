@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from events.identifiers import FleetName
+from oxbot.adapters.postgres_failing_bots import PostgresFailingBots
 from oxbot.app.clock import SystemClock
 from oxbot.app.supervisor_runner import Hosts, SupervisorRunner
 from oxbot.wiring.stores import Database, open_stores
@@ -15,4 +16,11 @@ async def open_supervisor(
 ) -> AsyncIterator[SupervisorRunner]:
     """The supervisor's runner."""
     async with open_stores(database, "oxbot_host", name="supervisor", connections=1) as stores:
-        yield SupervisorRunner(fleet, log=stores.log, hosts=hosts, clock=SystemClock(), bots_per_actor=bots_per_actor)
+        yield SupervisorRunner(
+            fleet,
+            log=stores.log,
+            hosts=hosts,
+            failing=PostgresFailingBots(stores.pool),
+            clock=SystemClock(),
+            bots_per_actor=bots_per_actor,
+        )

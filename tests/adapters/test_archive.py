@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -13,7 +14,7 @@ from events.envelope import NewEvent
 from events.errors import EventIdReused
 from events.log import ANY_VERSION
 from events.system import SYSTEM_STREAM, RangeArchived
-from oxbot.adapters.archive_files import ArchiveBusy, ArchiveFiles
+from oxbot.adapters.archive_files import ArchiveBusy, ArchiveFiles, ArchiveUnusable
 from oxbot.adapters.postgres_partitions import PostgresPartitions
 from oxbot.app.archive import Archiver, DropRefused, Listed, Range
 from oxbot.config import Secret
@@ -322,3 +323,16 @@ async def test_the_role_of_the_archiver_suffices(pool: asyncpg.Pool, database: s
         assert [archived.range async for archived in work.create()] == [FIRST]
         assert [archived.range async for archived in work.drop()] == [FIRST]
         assert [archived.range async for archived in work.verify()] == [FIRST]
+
+
+async def test_a_draft_that_gets_no_name_can_be_removed_by_its_owner(tmp_path: Path) -> None:
+    """Nor could one be that a kill left, so it must not be read-only before it has its name."""
+    store = ArchiveFiles(tmp_path)
+    taken = tmp_path / "000000000000001-000000000000100"
+    taken.mkdir()
+    (taken / "something").touch()
+    async with store.exclusive(), store.draft(Range(1, 100), uuid4()) as draft:
+        with pytest.raises(ArchiveUnusable):
+            await draft.publish()
+        [left] = tmp_path.glob(".draft-*")
+        assert left.stat().st_mode & 0o777 == 0o700

@@ -19,6 +19,7 @@ from events.log import EventLog, LogReader
 from events.merkle import root_of
 from events.postgres import PostgresEventLog
 from events.system import SYSTEM_STREAM
+from oxbot.adapters.archive_format import decode_events, encode_chunk
 from oxbot.adapters.archive_reader import ArchiveReader
 from oxbot.adapters.postgres_partitions import PostgresPartitions
 from oxbot.app.archive import Range
@@ -231,3 +232,16 @@ async def test_the_archive_may_be_moved_as_a_directory(
     await archive_and_drop(pool, tmp_path / "old")
     shutil.copytree(tmp_path / "old", tmp_path / "new")
     assert await whole_log(pool, tmp_path / "new").read_all(up_to=HEAD) == before
+
+
+async def test_a_changed_file_is_no_stream_either(log: PostgresEventLog, pool: asyncpg.Pool, tmp_path: Path) -> None:
+    """A stream is read without the rest of its files, and still nothing is folded that was not recorded."""
+    await archive_and_drop(pool, tmp_path)
+    chunk = tmp_path / "000000000000001-000000000000100" / "events-000000000000017.ndjson.gz"
+    events = decode_events(chunk.read_bytes(), "the chunk")
+    forged = [event._replace(payload=event.payload.replace(b"reason", b"season")) for event in events]
+    chunk.chmod(0o600)
+    chunk.write_bytes(encode_chunk(forged)[0])
+    assert await log.head() == HEAD + 2
+    with pytest.raises(ArchiveDamaged, match="does not have its leaf hash"):
+        await whole_log(pool, tmp_path).read_stream(events[0].stream)

@@ -1,8 +1,11 @@
 """Backup and restore: into a server that has never seen oxbot, and everything is as it was."""
 
 import asyncio
+import fcntl
 import os
 import re
+import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,13 +20,14 @@ from events.identifiers import StreamId
 from events.log import ANY_VERSION, Appended
 from events.postgres import PostgresEventLog
 from oxbot.adapters import embedded_postgres
-from oxbot.adapters.backup import BackupFailed, NotEmpty, back_up, restore, roles_statement
+from oxbot.adapters.backup import DRAFT_PREFIX, BackupFailed, NotEmpty, back_up, restore, roles_statement
 from oxbot.adapters.database import login_as, open_pool
 from oxbot.adapters.migrations import check_schema, migrate
 from oxbot.adapters.postgres_views import PostgresViews
 from oxbot.app.follower import CheckpointAhead
 from oxbot.app.projection import ProjectionRunner
 from tests.adapters.archives import BOTS, archive_and_drop, begun, whole_log
+from tests.app.fakes import eventually
 from tests.app.stored_views import follower
 from tests.partitions import pauses, stored_events
 
@@ -60,6 +64,12 @@ CONTENT = (
     "SELECT * FROM views.bots_books ORDER BY 1",
     "SELECT * FROM oxbot_migrations ORDER BY 1",
 )
+BACK_UP = """
+import sys
+from pathlib import Path
+from oxbot.adapters.backup import back_up
+back_up(sys.argv[1], Path(sys.argv[2]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +226,47 @@ async def test_a_backup_never_replaces_a_file(database: str, tmp_path: Path) -> 
     with pytest.raises(BackupFailed, match="is there already"):
         await asyncio.to_thread(back_up, database, file)
     assert file.read_bytes() == b"precious"
+
+
+async def test_what_a_killed_backup_has_left_goes_with_the_next_and_what_others_write_stays(
+    database: str, tmp_path: Path
+) -> None:
+    stale, held = tmp_path / f"{DRAFT_PREFIX}stale", tmp_path / f"{DRAFT_PREFIX}held"
+    stale.write_bytes(b"half a backup")
+    with held.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        await asyncio.to_thread(back_up, database, tmp_path / "backup")
+        assert sorted(path.name for path in tmp_path.iterdir()) == [held.name, "backup"]
+    await asyncio.to_thread(back_up, database, tmp_path / "another")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["another", "backup"]
+
+
+async def test_a_backup_that_is_killed_holds_its_draft_until_then(database: str, tmp_path: Path) -> None:
+    """By the same lock, whatever the backup's name: a second one beside it does not take it for stale."""
+    blocker = await asyncpg.connect(database)
+    async with blocker.transaction():
+        await blocker.execute("LOCK TABLE log.streams IN ACCESS EXCLUSIVE MODE")
+        killed = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", BACK_UP, database, str(tmp_path / "first"), start_new_session=True
+        )
+        await eventually(lambda: bool(list(tmp_path.iterdir())))
+        [draft] = tmp_path.iterdir()
+        await eventually(lambda: _is_locked(draft))
+        os.killpg(killed.pid, signal.SIGKILL)
+        await killed.wait()
+    await blocker.close()
+    assert [path.name for path in tmp_path.iterdir()] == [draft.name]
+    await asyncio.to_thread(back_up, database, tmp_path / "second")
+    assert [path.name for path in tmp_path.iterdir()] == ["second"]
+
+
+def _is_locked(draft: Path) -> bool:
+    with draft.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 async def test_a_backup_of_a_server_that_is_down_leaves_no_file_and_no_password(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The embedded Postgres: starts on an empty directory, outlives its starter, is found again, stops when told."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from oxbot.adapters import embedded_postgres
 from oxbot.adapters.embedded_postgres import EmbeddedPostgresFailed
+from tests.app.fakes import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -69,6 +72,41 @@ async def test_a_lock_file_of_another_program_does_not_keep_the_server_from_star
     assert await connection.fetchval("SELECT 1") == 1
     await connection.close()
     embedded_postgres.stop(data)
+
+
+async def test_what_a_killed_server_has_left_at_work_is_waited_for(tmp_path: Path) -> None:
+    """A session that still computes keeps the next server from starting for as long as it does."""
+    data = tmp_path / "postgres"
+    dsn = embedded_postgres.start(data)
+    connection = await asyncpg.connect(dsn)
+    session = await connection.fetchval("SELECT pg_backend_pid()")
+    os.kill(session, signal.SIGSTOP)
+    os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    try:
+        starting = asyncio.create_task(asyncio.to_thread(embedded_postgres.start, data))
+        await eventually(lambda: "is still in use" in (data / "log").read_text())
+        assert not starting.done()
+    finally:
+        os.kill(session, signal.SIGCONT)
+    assert await starting == dsn
+    connection.terminate()
+    embedded_postgres.stop(data)
+
+
+async def test_another_server_with_the_process_id_of_a_killed_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    data, other = tmp_path / "postgres", tmp_path / "other"
+    embedded_postgres.start(data)
+    lock = (data / "postmaster.pid").read_text()
+    embedded_postgres.stop(data)
+    embedded_postgres.start(other)
+    process_id = (other / "postmaster.pid").read_text().split()[0]
+    (data / "postmaster.pid").write_text("\n".join([process_id, *lock.splitlines()[1:]]) + "\n")
+    assert not embedded_postgres.is_running(data)
+    connection = await asyncpg.connect(embedded_postgres.start(data))
+    assert await connection.fetchval("SELECT current_setting('data_directory')") == str(data)
+    await connection.close()
+    embedded_postgres.stop(data)
+    embedded_postgres.stop(other)
 
 
 async def test_a_directory_that_cannot_be_used_gives_one_line(tmp_path: Path) -> None:

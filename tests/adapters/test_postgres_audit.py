@@ -55,7 +55,9 @@ async def test_the_standing_names_log_head_and_every_stream(pool: asyncpg.Pool) 
     standing = await PostgresAuditedLog(pool, Codec()).standing()
 
     assert (standing.log_id, standing.floor, standing.head) == (await log.checkpoints.log_id(), 1, 17)
-    assert standing.streams == {row.stream: StreamHead(row.version, row.position, row.leaf_hash) for row in rows}
+    assert standing.streams == {
+        row.stream: StreamHead(row.version, row.position, row.leaf_hash, ended=False) for row in rows
+    }
 
 
 async def test_the_sizes_of_recorded_checkpoints_are_read_ahead_and_nonsense_is_left_out(pool: asyncpg.Pool) -> None:

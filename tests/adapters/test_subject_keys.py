@@ -96,6 +96,10 @@ ALLOWED = {
     ("caches.snapshots", "INSERT"): {"host", "api", "operator"},
     ("caches.snapshots", "UPDATE"): {"host", "api", "operator"},
     ("caches.snapshots", "DELETE"): {"host", "api", "operator"},
+    ("caches.failing_bots", "SELECT"): {"host", "api", "operator"},
+    ("caches.failing_bots", "INSERT"): {"host"},
+    ("caches.failing_bots", "UPDATE"): {"host"},
+    ("caches.failing_bots", "DELETE"): {"host"},
 }
 
 

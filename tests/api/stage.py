@@ -20,6 +20,7 @@ from oxbot.adapters.aes_gcm_subject_keys import AesGcmSubjectKeys
 from oxbot.adapters.argon2_passwords import Argon2Passwords
 from oxbot.adapters.memory_accounts import MemoryCredentials
 from oxbot.adapters.memory_candles import MemoryCandleStore
+from oxbot.adapters.memory_failing_bots import MemoryFailingBots
 from oxbot.adapters.memory_seal import MemorySeal
 from oxbot.adapters.memory_subject_keys import MemoryKeyTable
 from oxbot.adapters.memory_tree import MemoryTree
@@ -100,6 +101,7 @@ class Stage:
         self.projections = Projections(self.log, self.views, wait_seconds=POSITION_SECONDS)
         self.candles = MemoryCandleStore()
         self.readiness = GivenReadiness()
+        self.failing = MemoryFailingBots()
         self.tokens = Tokens(KEY)
         self.projection = ProjectionRunner(self.log, self.views)
         keys = AesGcmSubjectKeys(MemoryKeyTable(), KEY)
@@ -122,6 +124,7 @@ class Stage:
                 now=now,
                 actor="api",
             ),
+            failing=self.failing,
             equity=EquityReader(self.views, self.candles, FirstDay()),
             accounts=self.accounts,
             tokens=self.tokens,

@@ -44,6 +44,20 @@ async def test_a_created_bot_is_found_where_the_answer_says(stage: Stage) -> Non
     assert portfolios == [portfolio]
 
 
+async def test_a_bot_that_fails_says_so_and_since_when(stage: Stage) -> None:
+    path = await created(stage)
+    async with stage.client("viewer") as client:
+        well = json(await client.get(path))
+        await stage.failing.failed({BotId(path.rpartition("/")[2]): "version 7 of its stream is missing"})
+        bot = json(await client.get(path))
+        listed = items(await client.get(BOTS))
+
+    assert (well["status"], well["failing_since"], well["error"]) == ("created", None, None)
+    assert bot["error"] == "version 7 of its stream is missing"
+    assert str(bot["failing_since"]).endswith("Z")
+    assert listed == [bot]
+
+
 async def test_a_bot_is_started_paused_and_stopped(stage: Stage) -> None:
     path = await created(stage)
     bot_id = BotId(path.rpartition("/")[2])

@@ -8,6 +8,7 @@ import structlog
 from starlette.types import Message
 from structlog.testing import capture_logs
 
+from events.archived import ArchiveMissing
 from events.errors import BelowFloor, LogUnavailable
 from oxbot.adapters.memory_views import MemorySnapshot, MemoryViews
 from oxbot.app.readiness import Check
@@ -204,3 +205,13 @@ async def test_what_is_archived_is_gone_and_the_floor_is_named() -> None:
         response = await client.get(BOTS)
 
     assert "from position 50000001 on" in problem(response, 410, "below-floor")
+
+
+async def test_an_archive_that_is_away_is_said_to_be_without_its_place() -> None:
+    stage = Stage()
+    stage.views = BrokenViews(ArchiveMissing(1, 100, "/secret/place"))
+    async with running(stage), stage.client("viewer") as client:
+        response = await client.get(BOTS)
+
+    assert "the operator must look" in problem(response, 503, "archive-unavailable")
+    assert "/secret/place" not in response.text

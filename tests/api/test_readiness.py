@@ -12,6 +12,8 @@ from oxbot.adapters.database import open_pool
 from oxbot.adapters.postgres_readiness import PostgresReadiness
 from oxbot.adapters.postgres_views import PostgresViews
 from oxbot.app.projections import Projections
+from oxbot.app.views import Target
+from oxbot.views.fold import Poison
 from tests.api.stage import now
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +40,26 @@ async def test_views_that_lag_are_not_ready(pool: asyncpg.Pool) -> None:
 
     assert (await outcomes(pool, lag_events_max=2))["projection"] is False
     assert (await outcomes(pool, lag_events_max=3))["projection"] is True
+
+
+@pytest.mark.parametrize("name", ["bots", "users", "system"])
+async def test_a_projection_that_stands_still_is_not_ready(pool: asyncpg.Pool, name: str) -> None:
+    views = PostgresViews(pool)
+    checkpoint = await views.checkpoint(Target(name))
+    assert checkpoint is not None
+    await views.stop(Target(name), Poison(1, "bot.paused", "no"), at=checkpoint)
+    assert (await outcomes(pool))["projection"] is False
+
+    await views.beat(Target(name), at=checkpoint)
+    assert (await outcomes(pool))["projection"] is True
+
+
+async def test_views_beyond_the_end_of_the_log_are_not_ready(pool: asyncpg.Pool) -> None:
+    await pool.execute("UPDATE views.projections SET position = 9 WHERE name = 'users'")
+    [_, _, projection] = await readiness(pool).check()
+
+    assert not projection.ok
+    assert "users ahead, 9 positions beyond the log's end" in projection.detail
 
 
 async def test_an_unmigrated_database_is_not_ready(empty_database: str) -> None:

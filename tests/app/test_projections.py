@@ -7,7 +7,7 @@ import pytest
 from events.memory import MemoryEventLog
 from oxbot.adapters.memory_views import MemoryViews
 from oxbot.app.projection import ProjectionRunner
-from oxbot.app.projections import CATCHING_UP_EVENTS, PositionNotReached, Projections
+from oxbot.app.projections import CATCHING_UP_EVENTS, SEEN_SECONDS_MAX, PositionNotReached, Projections
 from oxbot.app.views import Standing
 from oxbot.core.bot import DepositCapital
 from oxbot.views.fold import Poison
@@ -31,9 +31,14 @@ class GivenStandings(MemoryViews):
         return self._given
 
 
-def standing(*, rebuild: bool = False, position: int = 10, head: int = 10, stopped: Poison | None = None) -> Standing:
+def standing(
+    *, rebuild: bool = False, position: int = 10, head: int = 10, stopped: Poison | None = None, seen: float = 0.0
+) -> Standing:
     """A build of the bots."""
-    return Standing("bots", rebuild, 1, position, head, 0.0, stopped, datetime.now(UTC))
+    return Standing("bots", rebuild, 1, position, head, 0.0, stopped, datetime.now(UTC), seen)
+
+
+UNSEEN = SEEN_SECONDS_MAX + 0.1
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,13 @@ def standing(*, rebuild: bool = False, position: int = 10, head: int = 10, stopp
         ([standing(stopped=POISON)], "stopped"),
         ([standing(stopped=POISON), standing(rebuild=True)], "stopped"),
         ([standing(), standing(rebuild=True, stopped=POISON)], "rebuilding"),
+        ([standing(seen=SEEN_SECONDS_MAX)], "running"),
+        ([standing(seen=UNSEEN)], "not_running"),
+        ([standing(seen=UNSEEN, stopped=POISON)], "stopped"),
+        ([standing(seen=UNSEEN), standing(rebuild=True)], "rebuilding"),
+        ([standing(), standing(rebuild=True, seen=UNSEEN)], "running"),
+        ([standing(head=9)], "ahead"),
+        ([standing(head=9, stopped=POISON), standing(rebuild=True)], "ahead"),
     ],
 )
 async def test_a_projections_state_follows_from_its_builds(builds: list[Standing], state: str) -> None:

@@ -29,7 +29,7 @@ from oxbot.app.views import RebuildStore, Target
 from oxbot.core.bot import DepositCapital
 from oxbot.views.bot_views import BOTS
 from oxbot.views.fold import RowChange
-from oxbot.views.projections import AnyProjection
+from oxbot.views.projections import PROJECTIONS, AnyProjection
 from tests.app.fakes import PagedLog, at_work, eventually, fleet_log, tell, write, written
 from tests.app.stored_views import Everything, Killed, MortalViews, everything, follower, plant, random_sizes
 from tests.core.scenario import BOT, START, deposited, running
@@ -310,3 +310,72 @@ async def test_an_event_skipped_while_a_new_version_is_built_past_it_is_skipped_
 
     assert told
     assert [view.first_difference for view in (await rebuild_views(log, inner, NEWER)).views] == [None] * 7
+
+
+async def test_an_event_skipped_after_a_rebuild_died_beyond_it_is_skipped_by_the_one_that_goes_on() -> None:
+    log, views = await written([*running(), *[deposited("1")] * 20]), MemoryViews()
+    await ProjectionRunner(log, views).catch_up()
+    await views.open_rebuild("bots", version=NEWER.version, build=new_event_id())
+    died = follower(log, views, NEWER, rebuild=True, batch=10)
+    await died.begin()
+    await died.step()
+    skip = ProjectionEventSkipped(projection="bots", position=5, reason="the old version cannot apply it")
+    await log.append(SYSTEM_STREAM, [NewEvent(event_id=new_event_id(), occurred_at=START, fact=skip)], expected=0)
+
+    await rebuild(log, views, NEWER)
+
+    assert b'"cash":"10019"' in (await views.row("portfolios", BOT) or b"")
+    assert [view.first_difference for view in (await rebuild_views(log, views, NEWER)).views] == [None] * 7
+
+
+async def test_a_rebuild_that_nobody_asked_for_leaves_alone_what_a_newer_version_is_building() -> None:
+    log, views = await written([*running(), *[deposited("1")] * 20]), MemoryViews()
+    await ProjectionRunner(log, views).catch_up()
+    newest = NEWER._replace(version=NEWER.version + 1)
+    await views.open_rebuild("bots", version=newest.version, build=new_event_id())
+    begun = await views.checkpoint(REBUILD)
+
+    with pytest.raises(OtherVersion, match=f"are of version {newest.version}, this program's is {NEWER.version}"):
+        await Rebuild(NEWER, log=log, store=views, clock=SystemClock()).run(waits_for_skips=True)
+    assert await views.checkpoint(REBUILD) == begun
+
+
+async def test_of_two_newer_versions_at_once_the_newest_ends_up_serving() -> None:
+    """V15."""
+    log, views = await written([*running(), *[deposited("1")] * 200]), MemoryViews()
+    await ProjectionRunner(log, views).catch_up()
+    newest = NEWER._replace(version=NEWER.version + 1)
+    runners = [ProjectionRunner(PagedLog(log, repeat(7)), views, projections=(known,)) for known in (NEWER, newest)]
+
+    async with at_work(runners[0].run()), at_work(runners[1].run()):
+        await eventually(lambda: runners[1].position >= 203)
+
+    served = await views.checkpoint(Target("bots"))
+    assert served is not None
+    assert served.version == newest.version
+    assert [known.stopped for known in await views.standings()] == [None] * len(PROJECTIONS)
+
+
+async def test_a_reader_who_takes_long_puts_the_swap_off_and_does_not_end_the_rebuild(pool: asyncpg.Pool) -> None:
+    log, views = PostgresEventLog(pool, Codec()), PostgresViews(pool)
+    await write(log, running())
+    await ProjectionRunner(log, views).catch_up()
+    before = await views.checkpoint(Target("bots"))
+    refused = asyncio.Event()
+
+    class Refusing(MortalViews):
+        async def serve_rebuild(self, *arguments: object, **ends: object) -> bool:
+            served = await super().serve_rebuild(*arguments, **ends)  # type: ignore[arg-type]  # passed on as it comes
+            if not served:
+                refused.set()
+            return served
+
+    async with asyncio.TaskGroup() as tasks:
+        async with views.snapshot():
+            under_way = tasks.create_task(rebuild(log, Refusing(views)))
+            await refused.wait()
+            assert await views.checkpoint(Target("bots")) == before
+        await under_way
+
+    after = await views.checkpoint(Target("bots"))
+    assert after != before

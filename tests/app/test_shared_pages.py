@@ -1,12 +1,14 @@
 """Pages of the log that the projections of one process share."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 
 import pytest
 
 from events.envelope import RecordedEvent
 from events.errors import LogUnavailable
+from events.log import EventLog
 from oxbot.app.shared_pages import PAGES_MAX, SharedPages
 from oxbot.core.bot import DepositCapital
 from tests.app.fakes import HookedLog, tell, written
@@ -36,6 +38,20 @@ class CountingLog(HookedLog):
             self.failures -= 1
             raise LogUnavailable("away")
         return await super().read_all(after_position=after_position, limit=limit, types=types, up_to=up_to)
+
+
+class RestoredLog(HookedLog):
+    """A log in whose place an older copy of it can be put."""
+
+    def turn_back(self, copy: EventLog) -> None:
+        """From now on the log is the copy."""
+        self._inner = copy
+
+
+def locks() -> int:
+    """How many locks this process holds in memory."""
+    gc.collect()
+    return sum(isinstance(held, asyncio.Lock) for held in gc.get_objects())
 
 
 def positions(page: Sequence[RecordedEvent]) -> list[int]:
@@ -98,3 +114,25 @@ async def test_only_the_last_pages_are_kept() -> None:
     await pages.read_all(after_position=0, limit=1)
 
     assert log.reads == PAGES_MAX + 2
+
+
+async def test_what_was_read_once_and_taken_again_leaves_nothing_behind_but_the_last_pages() -> None:
+    pages = SharedPages(await written([*running(), *[deposited("1")] * 10]))
+    before = locks()
+
+    for position in range(10):
+        for _ in range(2):
+            await pages.read_all(after_position=position, limit=1)
+
+    assert locks() == before
+
+
+async def test_pages_of_a_log_that_was_restored_to_before_are_dropped() -> None:
+    log = RestoredLog(await written([*running(), *[deposited("1")] * 10]))
+    pages = SharedPages(log)
+    assert len(await pages.read_all(after_position=2)) == 11
+
+    log.turn_back(await written(running()))
+    await pages.head()
+
+    assert positions(await pages.read_all(after_position=2)) == [3]

@@ -130,3 +130,13 @@ async def test_those_after_a_part_that_was_archived_meanwhile_are_found() -> Non
     assert await skips.of("bots") == {1, 4}
     await skip(inner, 5)
     assert await skips.of("bots") == {1, 4, 5}
+
+
+async def test_they_are_found_behind_a_skip_that_only_a_newer_program_can_read_in_an_archived_log() -> None:
+    """V15."""
+    log = MemoryEventLog(Codec())
+    await skip(log, 1)
+    await put(log, SYSTEM_STREAM, "projection.event_skipped", b"\xc0")
+    await skip(log, 2)
+
+    assert await Skips(ArchivedLog(log, floor=2)).of("bots") == {2}

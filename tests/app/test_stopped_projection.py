@@ -368,3 +368,17 @@ async def test_a_log_that_becomes_shorter_under_a_running_projector_is_noticed()
 def test_users_show_nothing_personal() -> None:
     assert {name for name in AccountRow.__struct_fields__ if "name" in name} == set()
     assert USERS.views == ("accounts",)
+
+
+async def test_what_is_applied_is_not_skipped_where_a_projection_fails_for_another_reason(
+    stored: tuple[AnyLog, MemoryViews | PostgresViews],
+) -> None:
+    log, views = stored
+    await write(log, running())
+    await ProjectionRunner(log, views).catch_up()
+    serving = await views.checkpoint(Target("bots"))
+    assert serving is not None
+    await views.stop(Target("bots"), Poison(serving.position, "", "RuntimeError: no disk"), at=serving)
+
+    with pytest.raises(NotStoppedThere):
+        await skip_event("bots", serving.position, reason="", log=log, views=views, at=START, actor="cli")

@@ -11,6 +11,7 @@ from events.codec import Codec
 from events.identifiers import BotId, FleetName, bot_stream
 from events.log import EventLog
 from events.memory import MemoryEventLog
+from oxbot.adapters.memory_failing_bots import MemoryFailingBots
 from oxbot.app.host_runner import BotEnd, BotPresence, HostStatus
 from oxbot.app.supervisor_runner import PERIOD_SECONDS, HostUnavailable, SupervisorRunner
 from oxbot.core.bot import PauseBot, StartBot, StopBot
@@ -32,11 +33,11 @@ class Host:
         self.ended: dict[BotId, BotEnd] = {}
         self.refreshed: list[BotId] = []
 
-    def end(self, bot_id: BotId, outcome: str) -> None:
+    def end(self, bot_id: BotId, outcome: str, error: str = "") -> None:
         """Let a bot leave."""
         self.bots.remove(bot_id)
         number = self.ended[bot_id].number + 1 if bot_id in self.ended else 1
-        self.ended[bot_id] = BotEnd(bot_id=bot_id, number=number, outcome=outcome)
+        self.ended[bot_id] = BotEnd(bot_id=bot_id, number=number, outcome=outcome, error=error)
 
 
 class GivenHosts:
@@ -97,6 +98,7 @@ class Fleet:
     def __init__(self, *, bots_per_actor: int = 1) -> None:
         self.log: EventLog = MemoryEventLog(Codec())
         self.hosts = GivenHosts()
+        self.failing = MemoryFailingBots()
         self.clock = SteppingClock()
         self._bots_per_actor = bots_per_actor
         self.supervisor = self.another()
@@ -104,7 +106,12 @@ class Fleet:
     def another(self) -> SupervisorRunner:
         """A new supervisor that knows nothing yet."""
         return SupervisorRunner(
-            FLEET, log=self.log, hosts=self.hosts, clock=self.clock, bots_per_actor=self._bots_per_actor
+            FLEET,
+            log=self.log,
+            hosts=self.hosts,
+            failing=self.failing,
+            clock=self.clock,
+            bots_per_actor=self._bots_per_actor,
         )
 
     async def create(self, *bot_ids: BotId, started: bool = True, fleet: FleetName = FLEET) -> None:
@@ -318,3 +325,36 @@ async def test_it_looks_once_a_period_and_wakes_what_hosts_depend_on() -> None:
         assert fleet.hosts.woken == 2
 
     assert set(fleet.clock.slept_seconds) == {PERIOD_SECONDS}
+
+
+async def failing(fleet: Fleet) -> dict[BotId, str]:
+    """Who is known to fail of what."""
+    return {bot_id: known.error for bot_id, known in (await fleet.failing.all()).items()}
+
+
+async def test_a_bot_that_fails_is_known_to_until_it_lives_again() -> None:
+    fleet = Fleet(bots_per_actor=2)
+    await fleet.create(A, B)
+    await fleet.look(2)
+    host = fleet.hosts.hosts["fleet-1-host-1"]
+    host.end(A, "crashed", "ZeroDivisionError: oops")
+    host.end(B, "superseded", "epoch 3 has taken over")
+    await fleet.look()
+    assert await failing(fleet) == {A: "ZeroDivisionError: oops"}
+    fleet.clock.advance(2)
+    await fleet.look(2)
+
+    assert await failing(fleet) == {}
+
+
+async def test_the_bots_of_a_host_that_does_not_answer_are_known_to_fail() -> None:
+    fleet = Fleet()
+    await fleet.create(A, B)
+    await fleet.look(2)
+    fleet.hosts.silent.add("fleet-1-host-2")
+    await fleet.look()
+    assert await failing(fleet) == {B: "fleet-1-host-2 does not answer"}
+    fleet.hosts.silent.clear()
+    await fleet.look()
+
+    assert await failing(fleet) == {}

@@ -85,7 +85,7 @@ def test_files_that_are_gone_are_said_to_be_missing(operator: Operator, tmp_path
     assert operator.types("archive", "create", "--drop", OXBOT_ARCHIVE_DIRECTORY=elsewhere)[0] == 0
     status, said = operator.types("archive", "list")
     missing = "MISSING: neither in the database nor in the archive"
-    assert (status, said) == (0, f"{FIRST}: {missing}\n{SECOND}: {missing}\n")
+    assert (status, said) == (1, f"{FIRST}: {missing}\n{SECOND}: {missing}\n")
     status, said = operator.types("archive", "verify")
     assert (status, said) == (
         2,

@@ -87,6 +87,7 @@ def test_a_bot_that_may_not_be_leaves_no_fact_and_no_candle(
 
 
 async def test_a_command_to_no_bot_is_refused_and_leaves_no_fact(oxbot: Oxbot, home: Path) -> None:
+    assert oxbot("db", "migrate").returncode == 0
     _assert_refused(oxbot("bots", "start", "nobody"), ["no bot nobody"])
     _assert_refused(oxbot("bots", "create", "x", "--symbols", "SHIB/USDT"), ["SHIB/USDT", "BTC/USDT"])
     dsn = embedded_postgres.start(home / "postgres")

@@ -18,7 +18,7 @@ PASSWORD = "correct horse battery staple"  # noqa: S105
 async def create_account(home: Path, name: str) -> str:
     """An account in the home's installation, made as the API makes them; its id."""
     settings = Settings(home=home)
-    async with open_installation(settings, name="tests", role="oxbot_api") as installation:
+    async with open_installation(settings, name="tests", role="oxbot_api", serves=True) as installation:
         stores = installation.stores
         keys, credentials = subject_keys(stores, home), PostgresCredentials(stores.pool)
         accounts = Accounts(stores.log, credentials, keys, Argon2Passwords(), now=SystemClock().now)

@@ -59,7 +59,7 @@ def test_a_bot_is_created_trades_is_paused_and_stopped_over_rest(running: Runnin
     assert replayed.returncode == 0, replayed.stderr
     assert password not in replayed.stdout + listed.stdout
 
-    running.process.send_signal(signal.SIGINT)
+    running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(timeout=60) == 130
     assert not embedded_postgres.is_running(running.home / "postgres")
 

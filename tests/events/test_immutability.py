@@ -56,6 +56,18 @@ ATTACKS = [
     "CREATE OR REPLACE FUNCTION log.partition_size() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 7::bigint'",
     "DROP SCHEMA log CASCADE",
     "SET session_replication_role = replica",
+    "CREATE RULE forget AS ON INSERT TO log.events_p1 DO INSTEAD NOTHING",
+    "CREATE TRIGGER forget BEFORE INSERT ON log.events_p1 FOR EACH ROW EXECUTE FUNCTION log.refuse_change()",
+    "CREATE POLICY hide ON log.events",
+    *(
+        f"DO $$ BEGIN EXECUTE '{statement} /* {claim} */'; END $$"
+        for statement in ("ALTER TABLE log.events DISABLE TRIGGER ALL", "UPDATE log.streams SET version = 99")
+        for claim in (
+            "function log.add_partitions(",
+            "log.append(text[]",
+            "\nPL/pgSQL function log.append(text[]) line 1 at SQL statement",
+        )
+    ),
     "DROP EVENT TRIGGER oxbot_log_changed",
 ]
 
@@ -98,6 +110,14 @@ async def test_no_role_can_change_what_was_recorded(role: str, log: PostgresEven
     assert passed == []
     assert await _content(pool) == before
     assert len(await log.read_all()) == 2
+
+
+async def test_the_owner_can_give_no_rights_away(pool: asyncpg.Pool) -> None:
+    async with pool.acquire() as connection:
+        await connection.execute("SET SESSION AUTHORIZATION oxbot_owner")
+        with pytest.raises(asyncpg.RestrictViolationError, match="GRANT refused"):
+            await connection.execute("GRANT INSERT ON log.events TO oxbot_writer")
+        await connection.execute("RESET SESSION AUTHORIZATION")
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -26,6 +26,15 @@ async def test_append_refuses_other_isolation_than_read_committed(pool: asyncpg.
             await connection.fetch(APPEND, *empty)
 
 
+async def test_append_refuses_a_transaction_that_has_written_already(pool: asyncpg.Pool) -> None:
+    """A15: nobody else could append until it ended."""
+    empty: list[list[object]] = [[] for _ in range(10)]
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("CREATE TABLE public.notes (note text)")
+        with pytest.raises(asyncpg.InvalidTransactionStateError, match="nothing else was written"):
+            await connection.fetch(APPEND, *empty)
+
+
 BAD_EVENTS = [
     {"event_type": ""},
     {"event_type": "x" * 600},
@@ -116,7 +125,7 @@ async def test_a_batch_answers_each_command_for_itself(pool: asyncpg.Pool) -> No
         Appended(version=2, position=3),
         Appended(version=1, position=1, duplicate=True),
         "stream bot-3: expected version 7, but it is at 0",
-        f"stream bot-4: event id {old.event_id} is already in the log with other content",
+        f"stream bot-4: event id {old.event_id} is already in the log, with other content or archived",
         "an append needs at least one event",
         Appended(version=1, position=4),
     ]

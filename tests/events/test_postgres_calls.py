@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from events.postgres_calls import Calls
+from events.postgres_calls import Calls, Connection
 
 pytestmark = pytest.mark.anyio
 
@@ -14,7 +14,7 @@ async def test_a_task_cancelled_as_its_connection_dies_ends_as_cancelled(pool: a
     """Asyncpg's release may raise in place of the cancellation; that is no reason to try again."""
     attempts = 0
 
-    async def dies() -> None:
+    async def dies(_: Connection) -> None:
         nonlocal attempts
         attempts += 1
         try:

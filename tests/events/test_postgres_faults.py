@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -135,6 +136,25 @@ async def test_appends_go_on_once_a_stopped_holder_of_the_lock_continues(databas
                 os.kill(pid, signal.SIGCONT)
     assert sorted([waiting.result().position, other.result().position]) == [1, 2]
     assert len(await stored(log)) == 2
+
+
+async def test_a_server_process_that_answers_nothing_holds_an_append_up_for_a_while_only(
+    database: str, pool: asyncpg.Pool
+) -> None:
+    """A10: the append's own server process is stopped and never acknowledges anything; another one takes over."""
+    async with await open_pool(database, size=1, application_name="stopped") as single:
+        pid = await single.fetchval("SELECT pg_backend_pid()")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            log = PostgresEventLog(single, Codec(), deadline_seconds=1)
+            with suppress(LogUnavailable):
+                async with asyncio.timeout(20):
+                    await log.append(STREAM, [event()], expected=NO_STREAM)
+            async with asyncio.timeout(20):
+                await log.append(STREAM, [event()], expected=ANY_VERSION)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    assert await PostgresEventLog(pool, Codec()).head() >= 1
 
 
 async def test_a_full_disk_gives_no_answer_and_appends_go_on_when_there_is_room(

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -10,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from events.bot import BotPaused, BotStarted
-from events.codec import Codec
+from events.codec import Codec, EventColumns
 from events.encoded import EncodedCommand, EncodedEvent
 from events.envelope import NewEvent
 from events.errors import BelowFloor, LogDamaged
@@ -59,6 +60,46 @@ async def test_a_read_below_the_floor_names_it(log: PostgresEventLog, pool: asyn
             await read
         assert caught.value.floor == 201
         assert caught.value.position < 201
+
+
+class _LeavingLog(PostgresEventLog):
+    """A log of 250 events whose first two hundred leave for an archive once a read of it has begun."""
+
+    async def _recorded(self, positions: Sequence[int]) -> Sequence[asyncpg.Record]:
+        """See ``PostgresLogReader``."""
+        if await self._floor() == 1:
+            await drop(self._pool, 200)
+        return await super()._recorded(positions)
+
+    async def _columns(self, statement: str, *arguments: object) -> EventColumns | None:
+        """See ``PostgresLogReader``."""
+        if await self._floor() == 1:
+            await drop(self._pool, 200)
+        return await super()._columns(statement, *arguments)
+
+
+@pytest.mark.parametrize("read", ["types", "time"])
+async def test_what_leaves_while_it_is_read_is_refused_and_not_passed_over(
+    log: PostgresEventLog, pool: asyncpg.Pool, read: str
+) -> None:
+    await shrink_partitions(pool)
+    await fill(log, 250)
+    time = (await log.read_all())[100].recorded_at
+    leaving = _LeavingLog(pool, Codec())
+    async with asyncio.timeout(20):
+        with pytest.raises(BelowFloor):
+            await (leaving.read_all(types=["bot.paused"]) if read == "types" else leaving.position_at(time))
+
+
+async def test_a_time_is_not_looked_for_in_a_hole_for_ever(log: PostgresEventLog, pool: asyncpg.Pool) -> None:
+    for number in range(5):
+        await log.append(STREAM, [event()], expected=number)
+    time = (await log.read_all())[2].recorded_at
+    await pool.execute("ALTER TABLE log.events_p1 DISABLE TRIGGER ALL; ALTER TABLE log.events DISABLE TRIGGER ALL")
+    await pool.execute("DELETE FROM log.events WHERE position = 3")
+    async with asyncio.timeout(20):
+        with pytest.raises(LogDamaged, match="position 3"):
+            await log.position_at(time)
 
 
 async def test_what_is_above_the_floor_is_read(log: PostgresEventLog, pool: asyncpg.Pool) -> None:
@@ -195,6 +236,22 @@ async def test_waiting_finds_events_while_its_listener_is_dead_to_the_world(
             finally:
                 os.kill(pid, signal.SIGCONT)
         assert waiting.result() == 1
+
+
+async def test_a_listener_that_is_dead_to_the_world_lets_its_waiter_go(database: str, pool: asyncpg.Pool) -> None:
+    """R5: a wait ends at its time although the listening connection never answers again."""
+    async with await open_pool(database, size=3, application_name="half-open") as listeners:
+        reader = PostgresEventLog(listeners, Codec(), poll_seconds=0.05)
+        waiting = asyncio.create_task(reader.wait_beyond(0, timeout_seconds=1))
+        listening = "SELECT pid FROM pg_stat_activity WHERE application_name = 'half-open' AND query LIKE 'LISTEN%'"
+        while (pid := await pool.fetchval(listening)) is None:
+            await asyncio.sleep(0.01)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(20):
+                assert await waiting == 0
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_hint_wakes_a_waiter_before_its_poll(pool: asyncpg.Pool) -> None:

@@ -10,7 +10,7 @@ import stamina
 
 from events.codec import Codec
 from events.envelope import RecordedEvent
-from events.errors import LogClosed, LogUnavailable
+from events.errors import LogClosed, LogDamaged, LogUnavailable
 from events.identifiers import StreamId
 from events.log import NO_STREAM
 from events.memory import MemoryEventLog
@@ -83,6 +83,19 @@ async def test_a_subscription_goes_on_through_a_log_that_is_unavailable(types: S
     assert [one.position for one in told] == [1, 2, 2, 3, 3]
     assert [isinstance(one, CaughtUp) for one in told] == [False, False, True, False, True]
     assert log.failures > 9
+
+
+async def test_a_subscription_to_a_log_that_becomes_shorter_ends(pool: asyncpg.Pool) -> None:
+    """A13: a stand-in without the last commits took over; what will take their places would not be delivered."""
+    log = PostgresEventLog(pool, Codec())
+    await log.append(STREAM, events(3), expected=NO_STREAM)
+    following = subscribe(log, after_position=3, wait_seconds=0.1)
+    assert await anext(following) == CaughtUp(3)
+    await pool.execute("ALTER TABLE log.events_p1 DISABLE TRIGGER ALL; ALTER TABLE log.events DISABLE TRIGGER ALL")
+    await pool.execute("DELETE FROM log.events WHERE position = 3")
+    async with asyncio.timeout(10):
+        with pytest.raises(LogDamaged, match="shorter"):
+            await anext(following)
 
 
 async def test_a_subscription_to_a_closed_log_ends(database: str) -> None:
