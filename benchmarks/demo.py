@@ -21,7 +21,7 @@ from oxbot.core.bot import BotDecider, ClaimBot, ObserveFrame, StartBot
 from oxbot.core.candles import Candle, Frame
 from oxbot.core.market_view import MarketView
 from oxbot.core.state import evolve, fold
-from oxbot.core.strategies import built_in
+from oxbot.wiring.strategies import installed_strategies
 
 ROUNDS = 3
 DAYS = 60
@@ -69,7 +69,7 @@ def _in_one_process(market: DemoMarket) -> float:
 
 
 def _live(market: DemoMarket, symbol: Symbol, candles: list[Candle]) -> None:
-    decider = BotDecider(built_in())
+    decider = BotDecider(installed_strategies())
     create = creation(
         NewBot(name="bare", symbols=(symbol,)),
         bot_id=BotId("bare"),

@@ -139,7 +139,10 @@ class CapitalWithdrawn(Value, frozen=True, kw_only=True, tag="capital.withdrawn"
 
 
 class DecisionMade(Value, frozen=True, kw_only=True, tag="decision.made"):
-    """A strategy chose to act on a closed candle; the digest proves which window it saw."""
+    """A strategy chose to act on a closed candle; the digest proves which window it saw.
+
+    Without parameters, they are those that the bot was created with.
+    """
 
     decision_id: DecisionId
     at: Timestamp
@@ -150,7 +153,7 @@ class DecisionMade(Value, frozen=True, kw_only=True, tag="decision.made"):
     window_digest: str
     strategy: str
     strategy_version: int
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[Parameter, ...] = ()
     measurements: tuple[Measurement, ...]
     intent: Intent
     mark: Decimal

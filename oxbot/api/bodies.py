@@ -1,7 +1,6 @@
 """Reads what a request carries: its query and its JSON body, checked against a msgspec type."""
 
 import asyncio
-from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
@@ -9,10 +8,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from oxbot.api.problems import Problem
+from oxbot.app.given import BadField, check_given
 
 BODY_BYTES_MAX = 64 * 1024
 BODY_SECONDS = 10.0
-DECIMAL_DIGITS_MAX = 40
 
 # So that nobody has us read a number of thousands of digits.
 _LENGTH_DIGITS_MAX = 9
@@ -54,8 +53,10 @@ async def read_body(request: Request, kind: type[StructT], *, required: bool) ->
         raise Problem(422, f"body: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "the body is not valid JSON") from error
-    _check_known(given, body, "$")
-    _check_decimals(body, "$")
+    try:
+        check_given(given, body)
+    except BadField as error:
+        raise Problem(422, f"body: {error}") from error
     return body
 
 
@@ -84,39 +85,3 @@ async def _content(request: Request) -> bytes:
     except ClientDisconnect as error:
         raise Problem(400, "the body ended early") from error
     return bytes(content)
-
-
-def _check_known(given: object, read: object, path: str) -> None:
-    """Refuse a field that its type does not have, also in values that facts are made of, which pass over such."""
-    if isinstance(read, msgspec.Struct) and isinstance(given, dict):
-        names = dict(zip(read.__struct_encode_fields__, read.__struct_fields__, strict=True))
-        for name, value in given.items():
-            if name not in names:
-                raise Problem(422, f"body: Object contains unknown field `{name}` - at `{path}`")
-            _check_known(value, getattr(read, names[name]), f"{path}.{name}")
-    elif isinstance(read, dict) and isinstance(given, dict):
-        for name, value in given.items():
-            _check_known(value, read[name], f"{path}.{name}")
-    elif isinstance(read, tuple | list) and isinstance(given, list):
-        for number, (value, item) in enumerate(zip(given, read, strict=True)):
-            _check_known(value, item, f"{path}[{number}]")
-
-
-def _check_decimals(read: object, path: str) -> None:
-    """Refuse NaN, infinities, and numbers that are small to write down and huge to compute with."""
-    if isinstance(read, Decimal) and not _is_plain(read):
-        raise Problem(422, f"body: Expected a number of at most {DECIMAL_DIGITS_MAX} digits - at `{path}`")
-    if isinstance(read, msgspec.Struct):
-        for name in read.__struct_fields__:
-            _check_decimals(getattr(read, name), f"{path}.{name}")
-    elif isinstance(read, dict):
-        for name, value in read.items():
-            _check_decimals(value, f"{path}.{name}")
-    elif isinstance(read, tuple | list):
-        for number, item in enumerate(read):
-            _check_decimals(item, f"{path}[{number}]")
-
-
-def _is_plain(number: Decimal) -> bool:
-    _, digits, exponent = number.as_tuple()
-    return isinstance(exponent, int) and len(digits) + abs(exponent) <= DECIMAL_DIGITS_MAX

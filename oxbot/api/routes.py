@@ -7,7 +7,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from oxbot.api import bots, equity, health, log, memory, openapi, portfolios, projections, risk, sessions, trading_state
+from oxbot.api import (
+    bots,
+    equity,
+    health,
+    log,
+    memory,
+    openapi,
+    portfolios,
+    projections,
+    risk,
+    sessions,
+    strategies,
+    trading_state,
+)
 from oxbot.api.operations import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -20,6 +33,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *memory.OPERATIONS,
     *equity.OPERATIONS,
     *risk.OPERATIONS,
+    *strategies.OPERATIONS,
     *log.OPERATIONS,
     *projections.OPERATIONS,
 )

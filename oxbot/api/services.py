@@ -13,6 +13,7 @@ from oxbot.app.failing import FailingBots
 from oxbot.app.projections import Projections
 from oxbot.app.readiness import Readiness
 from oxbot.app.views import ViewReader
+from oxbot.core.strategy import Strategies
 
 
 class Services(NamedTuple):
@@ -21,6 +22,7 @@ class Services(NamedTuple):
     views: ViewReader
     projections: Projections
     bots: BotCommands
+    strategies: Strategies
     failing: FailingBots
     equity: EquityReader
     accounts: Accounts

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 from uuid_utils import uuid7
 
-from events.bot import BotCreated, TradingState
+from events.bot import BotCreated, TradingState, TradingStateSet
 from events.envelope import Metadata
 from events.errors import OxbotError
 from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
@@ -126,7 +126,7 @@ class BotCommands:
         self._cache = cache
 
     async def create(self, request: NewBot, *, bot_id: BotId | None = None, by: str | None = None) -> CommandResult:
-        """Create a bot.
+        """Create a bot, in the trading state that the fleet's switch was last set to.
 
         Raises ``UnknownSymbol``, ``UnknownStrategy``, ``InvalidParameter``, ``InvalidLimits``, ``InvalidSizing`` or
         ``InvalidCommand``.
@@ -140,7 +140,12 @@ class BotCommands:
             fees=self._fees,
             begins_at=await self._market.next_open(),
         )
-        return _result(chosen, await self._handle(chosen, command, by=by))
+        created = _result(chosen, await self._handle(chosen, command, by=by))
+        # Only now: whoever sets the switch meanwhile looks for bots once more at the end.
+        switch = await self._fleet_switch()
+        if switch is None or switch.state == created.trading:
+            return created
+        return await self.set_trading(chosen, switch.state, switch.reason, of_fleet=True, by=by)
 
     async def start(self, bot_id: BotId, *, by: str | None = None) -> CommandResult:
         """Let it trade from the market's next candle on. Raises ``UnknownBot`` or ``CommandRefused``."""
@@ -178,6 +183,19 @@ class BotCommands:
             for event in page:
                 if isinstance(event.fact, BotCreated) and event.fact.fleet == self._fleet:
                     yield event.fact.bot_id
+
+    async def _fleet_switch(self) -> TradingStateSet | None:
+        """The newest word to the whole fleet; None if there was none."""
+        members = {bot_stream(bot_id) async for bot_id in self.fleet_bots()}
+        newest: TradingStateSet | None = None
+        position = 0
+        while page := await self._log.read_all(after_position=position, limit=PAGE, types=("trading_state.set",)):
+            position = page[-1].position
+            for event in page:
+                fact = event.fact
+                if isinstance(fact, TradingStateSet) and fact.scope == "fleet" and event.stream in members:
+                    newest = fact
+        return newest
 
     async def _manage(self, bot_id: BotId, command: StatusCommand, *, by: str | None) -> CommandResult:
         known = await fold_stream(self._log, self._decider, bot_stream(bot_id), cache=self._cache)

@@ -18,8 +18,9 @@ from oxbot.core.market_view import MarketView
 from oxbot.core.metrics import Metrics, measure
 from oxbot.core.money import exact
 from oxbot.core.returns import Point
-from oxbot.core.state import BotState, ClosedTrade
-from oxbot.core.strategies import built_in, built_in_strategies
+from oxbot.core.state import BotState
+from oxbot.core.strategy import Strategies
+from oxbot.core.trips import ClosedTrade
 
 HODL, RANDOM = "hodl", "random"
 BASELINES = (HODL, RANDOM)
@@ -29,7 +30,6 @@ PAPER = PaperModel(half_spread=Decimal("0.0002"), slippage_factor=Decimal("0.1")
 LOW, HIGH = 0.05, 0.95
 BATCH_SIZE = 10
 _EPOCH = 1
-_DECIDER = BotDecider(built_in())
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,9 +112,9 @@ def contenders(strategies: Sequence[str], *, seeds: int) -> list[Contender]:
     return [Contender(HODL), *random, *map(Contender, named)]
 
 
-def strategy_names() -> list[str]:
+def strategy_names(strategies: Strategies) -> list[str]:
     """The strategies that are no baselines."""
-    return [strategy.name for strategy in built_in_strategies() if strategy.name not in BASELINES]
+    return [strategy.name for strategy in strategies.all if strategy.name not in BASELINES]
 
 
 def batches(
@@ -122,6 +122,8 @@ def batches(
     candles: Sequence[tuple[Symbol, list[Candle]]],
     chosen: Sequence[Contender],
     conditions: Conditions,
+    *,
+    decider: BotDecider,
 ) -> list[Batch]:
     """The work, cut so that processes can share it, the largest parts first.
 
@@ -135,16 +137,16 @@ def batches(
         for part in _parts(chosen):
             batch = Batch(market=own, candles=encoded, count=len(series), contenders=part, conditions=conditions)
             for contender in part:
-                _DECIDER.decide(_creation(batch, contender), _DECIDER.initial)
+                decider.decide(_creation(batch, contender), decider.initial)
             cut.append(batch)
     return sorted(cut, key=lambda batch: -batch.steps)
 
 
-def run_batch(batch: Batch) -> list[Run]:
+def run_batch(batch: Batch, decider: BotDecider) -> list[Run]:
     """Let every contender trade the candles from the first to the last; the runs in the contenders' order."""
     symbol, duration = batch.symbol, timeframe_duration(batch.market.timeframe)
     candles = msgspec.msgpack.decode(batch.candles, type=list[Candle])
-    lives = [_Life(batch, contender, begins=candles[0]) for contender in batch.contenders]
+    lives = [_Life(batch, contender, decider, begins=candles[0]) for contender in batch.contenders]
     views = {life.window: MarketView.of(batch.market, capacity=life.window) for life in lives}
     for candle in candles:
         frame, closed_at = Frame(candle.open_time, ((symbol, candle),)), candle.open_time + duration
@@ -170,15 +172,16 @@ def rows(runs: Iterable[Run]) -> list[Row]:
 class _Life:
     """A bot from its creation on, with what it earned on the way; nothing of it is recorded anywhere."""
 
-    def __init__(self, batch: Batch, contender: Contender, *, begins: Candle) -> None:
+    def __init__(self, batch: Batch, contender: Contender, decider: BotDecider, *, begins: Candle) -> None:
         self._batch = batch
         self._contender = contender
-        self._state = _DECIDER.initial
+        self._decider = decider
+        self._state = decider.initial
         self._trades: list[ClosedTrade] = []
         self._curve = [Point(begins.open_time, batch.conditions.capital)]
         for command in (_creation(batch, contender), StartBot(), ClaimBot("compare")):
             self._follow(command)
-        self.window = _DECIDER.window(self._state)
+        self.window = decider.window(self._state)
 
     def see(self, frame: Frame, view: MarketView) -> None:
         """Decide on the candle that has closed."""
@@ -211,12 +214,12 @@ class _Life:
         )
 
     def _follow(self, command: BotCommand) -> None:
-        for fact in _DECIDER.decide(command, self._state):
+        for fact in self._decider.decide(command, self._state):
             self._state = self._after(fact)
 
     def _after(self, fact: BotFact) -> BotState:
         """The state after the fact; it keeps its newest trades only, so the one that ended with it is noted here."""
-        after = _DECIDER.evolve(self._state, fact)
+        after = self._decider.evolve(self._state, fact)
         if after.trades is not self._state.trades:
             self._trades.append(after.trades[-1])
         return after

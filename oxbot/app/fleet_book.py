@@ -43,10 +43,15 @@ class FleetBook:
             logger.warning("fleet_unknown", bot_id=bot_id, error=str(archived))
             return None
         own = self._states.get(bot_id)
-        if own is None or self._unknown - {bot_id}:
+        if own is None or any(self._in_doubt(other, own) for other in self._unknown - {bot_id}):
             return None
         with exact():
             return _summed(self._states, bot_id, own.configuration.fleet, self._position)
+
+    def _in_doubt(self, unknown: BotId, own: BotState) -> bool:
+        """Whether a bot whose books are not known may be one of the same fleet."""
+        created = self._states.get(unknown, INITIAL).created
+        return created is None or created.fleet == own.configuration.fleet
 
     async def _catch_up(self) -> None:
         while events := await self._log.read_all(after_position=self._position, limit=PAGE):

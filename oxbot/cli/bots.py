@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -12,7 +13,7 @@ import typer
 from events.bot import TradingState
 from events.identifiers import BotId
 from oxbot.adapters.postgres_failing_bots import PostgresFailingBots
-from oxbot.app.bots import BotCommands, CommandResult, NewBot, UnknownBot
+from oxbot.app.bots import BotCommands, CommandResult, UnknownBot
 from oxbot.app.equity import EquityReader, EverythingStoredIsClosed
 from oxbot.app.failing import shown
 from oxbot.app.fleet_report import FleetReporter
@@ -24,9 +25,11 @@ from oxbot.cli.bots_named import bot_meant
 from oxbot.cli.columns import print_rows
 from oxbot.cli.inputs import InvalidInput, parse_amount, parse_parameters, parse_symbols
 from oxbot.cli.installation import Installation, open_installation
+from oxbot.cli.new_bot import new_bot
 from oxbot.config import load_settings
 from oxbot.logs import configure_logs
 from oxbot.views.rows import BotRow, PortfolioRow
+from oxbot.wiring.strategies import installed_strategies
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show, start, pause, stop and halt bots.")
 
@@ -62,21 +65,32 @@ def list_bots(as_json: _Json = False) -> None:
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="A name for people.")],
-    symbols: Annotated[str, typer.Option(help="Symbols, separated by commas.")],
-    strategy: Annotated[str, typer.Option(help="What it decides by.")] = "ema_cross",
-    param: Annotated[list[str] | None, typer.Option(help="A strategy parameter, name=value.")] = None,
-    capital: Annotated[str, typer.Option(help="Quote capital.")] = "10000",
+    name: Annotated[str | None, typer.Argument(help="A name for people.")] = None,
+    symbols: Annotated[str | None, typer.Option(help="Symbols, separated by commas.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="What it decides by; ema_cross unless given.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A strategy parameter, name=value; may come again.")] = None,
+    capital: Annotated[str | None, typer.Option(help="Quote capital; 10000 unless given.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Any other field of the API's body, such as limits.drawdown_max=0.2; may come again."
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--from", help="A JSON file that is the API's body; what else is given goes before.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Create a bot; it does nothing until it is started."""
-    request = NewBot(
-        name=name,
-        symbols=parse_symbols(symbols),
-        strategy=strategy,
-        parameters=parse_parameters(param or []),
-        capital=parse_amount(capital, "--capital"),
-    )
+    options = {
+        "name": name,
+        "symbols": None if symbols is None else list(parse_symbols(symbols)),
+        "strategy": strategy,
+        "capital": None if capital is None else parse_amount(capital, "--capital"),
+    }
+    parameters = [f"parameters.{known}={value}" for known, value in parse_parameters(param or []).items()]
+    request = new_bot(file, options, parameters + (settings or []))
+    installed_strategies()
 
     async def work(installation: Installation) -> None:
         _say(await installation.commands("cli").create(request), as_json=as_json)

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 from multiprocessing import get_context
 from operator import attrgetter
 from pathlib import Path
+from traceback import extract_tb
 from typing import Annotated
 
 import msgspec
@@ -36,14 +38,16 @@ from oxbot.app.compare import (
 )
 from oxbot.cli.demo import FEES
 from oxbot.cli.inputs import InvalidInput, parse_amount, parse_moment, parse_symbols
+from oxbot.core.bot import BotDecider
 from oxbot.core.candles import timeframe_duration
+from oxbot.wiring.strategies import installed_strategies
 
 DEFAULT_SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT,XRP/USDT,DOGE/USDT"
 TABLE_WIDTH = 130
 
 
 class ComparisonFailed(OxbotError):
-    """A process that was comparing died."""
+    """A strategy failed, or a process that was comparing died."""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True, rename={"begins_at": "from", "ends_before": "to"}):
@@ -87,7 +91,7 @@ def compare(
     console = Console(stderr=True)
     for note in market.notes:
         console.print(f"[yellow]oxbot:[/yellow] {note}", highlight=False)
-    work = batches(_reference(market), market.candles, chosen, conditions)
+    work = batches(_reference(market), market.candles, chosen, conditions, decider=_decider())
     runs = _in_order(_run_all(work, jobs or os.cpu_count() or 1, console), wanted, chosen)
     _say(_comparison(market, conditions, runs), as_json=as_json)
 
@@ -115,7 +119,11 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def _chosen(strategies: str | None, *, seeds: int) -> list[Contender]:
-    names = strategy_names() if strategies is None else [name.strip() for name in strategies.split(",")]
+    names = (
+        strategy_names(installed_strategies())
+        if strategies is None
+        else [name.strip() for name in strategies.split(",")]
+    )
     if not all(names):
         raise InvalidInput(f"--strategies {strategies!r} has an empty name")
     if len(set(names)) != len(names):
@@ -152,18 +160,39 @@ def _run_all(work: Sequence[Batch], jobs: int, console: Console) -> list[Run]:
 def _finished(work: Sequence[Batch], jobs: int) -> Iterator[tuple[Batch, list[Run]]]:
     """Each batch with its runs, as they end."""
     if jobs == 1 or len(work) == 1:
-        yield from ((batch, run_batch(batch)) for batch in work)
+        yield from ((batch, contend(batch)) for batch in work)
         return
     # A fresh process each: a copy of this one would hold whatever its threads were holding.
     pool = ProcessPoolExecutor(min(jobs, len(work)), mp_context=get_context("spawn"))
     try:
-        futures: dict[Future[list[Run]], Batch] = {pool.submit(run_batch, batch): batch for batch in work}
+        futures: dict[Future[list[Run]], Batch] = {pool.submit(contend, batch): batch for batch in work}
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool as error:
         raise ComparisonFailed("a process that was comparing died; with --jobs 1 its reason shows") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def contend(batch: Batch) -> list[Run]:
+    """The runs of a batch, in whatever process this is. Raises ``ComparisonFailed`` if a strategy fails at a candle."""
+    try:
+        return run_batch(batch, _decider())
+    except OxbotError:
+        raise
+    except Exception as error:  # a strategy may be anybody's, and can fail in any way
+        at = extract_tb(error.__traceback__)[-1]
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        name = batch.contenders[0].strategy
+        raise ComparisonFailed(
+            f"strategy {name} failed on {batch.symbol}: {what} ({Path(at.filename).name}:{at.lineno})"
+        ) from error
+
+
+@cache
+def _decider() -> BotDecider:
+    """The strategies that are installed, loaded once in each process."""
+    return BotDecider(installed_strategies())
 
 
 def _in_order(runs: list[Run], symbols: Sequence[Symbol], chosen: Sequence[Contender]) -> list[Run]:

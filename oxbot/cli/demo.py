@@ -28,11 +28,11 @@ from oxbot.cli.up import serve_beside
 from oxbot.config import Settings
 from oxbot.core.bot import BotDecider
 from oxbot.core.candles import Candle, Series, timeframe_duration
-from oxbot.core.strategies import built_in
 from oxbot.wiring.api import ApiPlan, serve_api
 from oxbot.wiring.database import open_database
 from oxbot.wiring.market import PlayedMarket, Speed
 from oxbot.wiring.stores import Database, Stores, open_stores
+from oxbot.wiring.strategies import installed_strategies
 
 if TYPE_CHECKING:
     from actors.fleet import Fleet, FleetProgress
@@ -41,6 +41,8 @@ POLL_SECONDS = 0.1
 FEES = FeeSchedule(maker=Decimal("0.001"), taker=Decimal("0.001"))
 SYNTHETIC_BEGINS_AT = datetime(2024, 1, 1, tzinfo=UTC)
 LOST_SECONDS_MAX = 90.0
+CRASHES_MAX = 3
+"""Whoever crashes so often on a market that stands still crashes for good."""
 
 
 class DemoFailed(OxbotError):
@@ -173,7 +175,7 @@ class Demo:
 
     def _check_bots(self) -> None:
         """Refuse a bot that could not be created before anything is started or written."""
-        market = self._market
+        market, decider = self._market, BotDecider(installed_strategies())
         for number in range(self._options.bots):
             command = creation(
                 self._new_bot(number),
@@ -183,7 +185,7 @@ class Demo:
                 fees=FEES,
                 begins_at=market.begins_at,
             )
-            BotDecider(built_in()).decide(command, BotDecider.initial)
+            decider.decide(command, decider.initial)
 
     def _bot_id(self, number: int) -> BotId:
         return BotId(f"{self._fleet}-{number + 1}")
@@ -266,11 +268,13 @@ class Watch:
     async def until_done(self) -> datetime:
         """Return when every bot has seen the last candle and every fact is projected; when market time began to pass.
 
-        Raises ``DemoFailed`` if the fleet is lost for longer than it takes to restart anything.
+        Raises ``DemoFailed`` if the fleet is lost for longer than it takes to restart anything, or if a bot crashes
+        again and again: the market would wait for it for ever.
         """
         while True:
             progress = await self._look()
             if progress is not None:
+                _refuse_hopeless(progress)
                 await self._kill_when_due(progress)
                 head = await self._stores.log.head()
                 self._progress.moved(progress, head)
@@ -307,13 +311,20 @@ def bot_commands(stores: Stores, market: DemoMarket, fleet: FleetName) -> BotCom
     """Commands to the demo's bots; their time is the market's, so that two runs record the same."""
     return BotCommands(
         stores.log,
-        BotDecider(built_in()),
+        BotDecider(installed_strategies()),
         fleet=fleet,
         market=market,
         fees=FEES,
         now=lambda: market.begins_at,
         actor="demo",
     )
+
+
+def _refuse_hopeless(progress: "FleetProgress") -> None:
+    for report in progress.hosts:
+        for end in report.status.ended if report.status is not None else ():
+            if end.outcome == "crashed" and end.number >= CRASHES_MAX and end.bot_id not in progress.bots:
+                raise DemoFailed(f"bot {end.bot_id} has crashed {end.number} times: {end.error}")
 
 
 async def _events(stores: Stores, bot_id: BotId) -> int:

@@ -18,10 +18,10 @@ from oxbot.app.snapshots import Snapshots
 from oxbot.config import Settings
 from oxbot.core.bot import BotDecider
 from oxbot.core.state import BotState
-from oxbot.core.strategies import built_in
 from oxbot.wiring.database import open_database, open_unmigrated
 from oxbot.wiring.market import LiveTerms
 from oxbot.wiring.stores import Database, Stores, open_stores
+from oxbot.wiring.strategies import usable_strategies
 
 MAIN_FLEET = FleetName("main")
 MARKET_BEGINS_AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -45,7 +45,7 @@ def main_commands(stores: Stores, settings: Settings, *, actor: str) -> BotComma
     """Commands to the main fleet's bots, over these stores, in the name of ``actor``."""
     return BotCommands(
         stores.log,
-        BotDecider(built_in()),
+        BotDecider(usable_strategies()),
         fleet=MAIN_FLEET,
         market=LiveTerms(synthetic_market(settings), stores.candles, MARKET_BEGINS_AT),
         fees=FEES,

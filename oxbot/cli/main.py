@@ -22,6 +22,7 @@ from oxbot.cli import market as market_commands
 from oxbot.cli import privacy as privacy_commands
 from oxbot.cli import projections as projections_commands
 from oxbot.cli import risk as risk_commands
+from oxbot.cli import strategies as strategies_commands
 from oxbot.cli.compare import compare
 from oxbot.cli.demo import Demo, DemoOptions
 from oxbot.cli.inputs import (
@@ -57,6 +58,7 @@ app.add_typer(database_commands.app, name="db")
 app.add_typer(privacy_commands.app, name="privacy")
 app.add_typer(projections_commands.app, name="projections")
 app.add_typer(risk_commands.app, name="risk")
+app.add_typer(strategies_commands.app, name="strategies")
 app.command("compare")(compare)
 app.command("replay")(replay)
 

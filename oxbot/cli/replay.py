@@ -16,9 +16,9 @@ from oxbot.app.views import StoredRow
 from oxbot.cli.installation import open_installation
 from oxbot.config import Settings, load_settings
 from oxbot.core.bot import BotDecider
-from oxbot.core.strategies import built_in
 from oxbot.views.projections import PROJECTIONS
 from oxbot.wiring.stores import Stores
+from oxbot.wiring.strategies import installed_strategies
 
 PAGE = 500
 
@@ -36,11 +36,11 @@ def replay(
 
 
 async def _replay(settings: Settings, bots: list[str], fleet: str | None) -> None:
+    decider = BotDecider(installed_strategies())
     async with open_installation(settings, name="replay", role="oxbot_projector") as installation:
         stores = installation.stores
         await ProjectionRunner(stores.log, stores.views).catch_up()
         _say_views([await rebuild_views(stores.log, stores.views, projection) for projection in PROJECTIONS])
-        decider = BotDecider(built_in())
         results: list[Redecided] = []
         for bot_id in await _chosen(stores, bots, fleet):
             result = await redecide(bot_id, log=stores.log, candles=stores.candles, decider=decider)

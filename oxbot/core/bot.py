@@ -24,7 +24,7 @@ from events.errors import OxbotError
 from oxbot.core.candles import Frame, timeframe_duration
 from oxbot.core.creation import CreateBot, InvalidCommand, check_amount, check_creation
 from oxbot.core.cycle import Cycle
-from oxbot.core.entry import Fleet
+from oxbot.core.entry import Fleet, candles_needed
 from oxbot.core.market_view import MarketView
 from oxbot.core.money import exact, text
 from oxbot.core.state import INITIAL, BotState, BotStatus, Standing, evolve, standing_at
@@ -155,7 +155,7 @@ class BotDecider:
 
     def window(self, state: BotState) -> int:
         """How many candles of each symbol the bot must be shown."""
-        return self._strategies.bind(state.configuration.strategy).window
+        return max(self._strategies.bind(state.configuration.strategy).window, candles_needed(state))
 
     def _observe(self, command: ObserveFrame, state: BotState) -> list[BotFact]:
         seen = state.cursor is not None and command.frame.open_time <= state.cursor

@@ -1,7 +1,9 @@
 """One candle in the life of a bot: what the venue does, then exits and entries: Execution, Decision, Risk."""
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
+from typing import get_args
 
 from events.bot import (
     BotFact,
@@ -16,6 +18,7 @@ from events.bot import (
     TradingStateTripped,
 )
 from events.identifiers import DecisionId, OrderId, Symbol
+from events.values import OrderKind
 from oxbot.core.brackets import bracket_facts, time_is_up
 from oxbot.core.candles import Candle, Frame, timeframe_duration, window_digest
 from oxbot.core.entry import Entry, Fleet, Market, context, fit, planned
@@ -23,16 +26,19 @@ from oxbot.core.ledger import Position
 from oxbot.core.market_view import MarketView
 from oxbot.core.money import ZERO, floor_to_step
 from oxbot.core.order_validation import validate
-from oxbot.core.orders import Order
+from oxbot.core.orders import LIMITED_KINDS, Order
 from oxbot.core.paper_margin import Held
 from oxbot.core.paper_prices import Terms
 from oxbot.core.paper_venue import CandleMatch
 from oxbot.core.risk import LETS_THROUGH, Denial, assess, passed_loss_limits
 from oxbot.core.state import BotState, evolve
 from oxbot.core.strategy import BoundStrategy, Holding, Signal, StrategyState
+from oxbot.core.trips import Refused
 
 HIGH_WATER_STEP = Decimal("1.001")
 """The highest equity is recorded when it was passed by this factor, so that a drawdown is known to a thousandth."""
+
+ALL_KINDS: frozenset[OrderKind] = frozenset(get_args(OrderKind))
 
 ENTRY_LIMIT_CANDLES = 3
 """So long an entry with a limit waits after the candle that made the bot want it."""
@@ -79,7 +85,9 @@ class Cycle:
         self._withdraw_entries(symbol, candle)
         bot, entered = self._state.configuration, held is not None
         terms = Terms(self._state.instrument(symbol), bot.fees, self._state.paper, self._timeframe)
-        match = CandleMatch(candle, terms)
+        window = self._view[symbol]
+        before = window.candles(2)[0].open_time if len(window) > 1 else None
+        match = CandleMatch(candle, terms, before=before)
         while (fact := match.next_fact(self._state.working(symbol), self._held(symbol))) is not None:
             order = self._state.orders[fact.order_id] if isinstance(fact, OrderFilled) else None
             self._emit(fact)
@@ -89,15 +97,26 @@ class Cycle:
         return entered and symbol not in self._state.ledger.positions
 
     def _withdraw_entries(self, symbol: Symbol, candle: Candle) -> None:
-        """Nothing is entered once the bot is stopped or may only reduce, though it was requested before."""
+        """Nothing is entered once the bot is stopped or may only reduce, though it was requested before.
+
+        A pause takes back what waits at a limit; an entry at the market is under way.
+        """
+        if self._standing.status == "paused":
+            self._cancel_entries(symbol, candle, reason="the bot was paused", kinds=LIMITED_KINDS)
+            return
         if self._standing.status == "stopped":
             reason = "the bot was stopped"
         elif "entry" not in LETS_THROUGH[self._standing.trading]:
             reason = f"the trading state is {self._standing.trading}"
         else:
             return
+        self._cancel_entries(symbol, candle, reason=reason)
+
+    def _cancel_entries(
+        self, symbol: Symbol, candle: Candle, *, reason: str, kinds: Collection[OrderKind] = ALL_KINDS
+    ) -> None:
         for order in self._state.working(symbol):
-            if not order.reduce_only:
+            if not order.reduce_only and order.kind in kinds:
                 self._emit(OrderCancelled(order_id=order.order_id, at=candle.open_time, reason=reason))
 
     def _place_exits(self, entry: Order, fill: OrderFilled) -> None:
@@ -125,9 +144,13 @@ class Cycle:
     # Decision: what the bot, or its strategy, wants at the candle's close.
 
     def _decide(self, symbol: Symbol, candle: Candle, *, may_enter: bool) -> None:
-        if any(order.kind == "market" for order in self._state.working(symbol)):
-            return
         position = self._state.ledger.positions.get(symbol)
+        # An exit waits for the one before it, an entry for either; what an entry still wants delays no exit.
+        if any(
+            order.kind == "market" and order.reduce_only == (position is not None)
+            for order in self._state.working(symbol)
+        ):
+            return
         if self._standing.status == "stopped":
             if position is not None:
                 self._request_exit(symbol, candle, reason="bot_stopped")
@@ -197,16 +220,23 @@ class Cycle:
     def _enter(self, signal: Signal, market: Market) -> None:
         entry = planned(self._state, signal, market)
         decision = self._decision(signal, market, entry)
-        self._emit(decision)
         request = self._request(decision, entry, market)
         fault = validate(request, market.instrument)
         asked = context(self._state, signal, entry, market, entries_this_cycle=self._entries, order_fault=fault)
         denial = assess(asked)
+        if denial is not None and self._said_today(decision, denial):
+            return
+        self._emit(decision)
         if denial is None:
             self._entries += 1
             self._emit(request)
             return
         self._deny(decision, denial, reason=fault or "" if denial.rule == "order_validity" else "")
+
+    def _said_today(self, decision: DecisionMade, denial: Denial) -> bool:
+        """Whether the log says so already: what is refused candle after candle can be derived but for the fleet's."""
+        said = Refused(denial.rule, decision.setup, decision.at.date())
+        return self._state.refused.get(decision.symbol) == said and not denial.rule.startswith("fleet_")
 
     def _deny(self, decision: DecisionMade, denial: Denial, *, reason: str) -> None:
         self._emit(
@@ -250,6 +280,7 @@ class Cycle:
         position = self._state.ledger.positions[symbol]
         instrument = self._state.instrument(symbol)
         whole = floor_to_step(position.quantity, instrument.lot)
+        self._cancel_entries(symbol, candle, reason="its position is being left")
         self._emit(
             OrderRequested(
                 order_id=self._order_id(1),
@@ -280,7 +311,7 @@ class Cycle:
             window=self._strategy.window,
             strategy=bot.strategy.name,
             strategy_version=bot.strategy.version,
-            parameters=bot.strategy.parameters,
+            parameters=() if signal.setup or signal.reason else bot.strategy.parameters,
             measurements=signal.measurements,
             intent=signal.intent,
             mark=market.candle.close,
@@ -312,7 +343,7 @@ class Cycle:
         if limits.drawdown_max is None:
             return
         equity, highest = self._equity(), self._state.high_water
-        if highest is None or equity >= highest * HIGH_WATER_STEP:
+        if highest is None or (equity > highest and equity >= highest * HIGH_WATER_STEP):
             self._emit(HighWaterRaised(at=at, equity=equity))
         elif self._standing.trading == "active":
             passed = passed_loss_limits(limits, equity=equity, high_water=highest, day_start_equity=equity)

@@ -105,6 +105,13 @@ def planned(state: BotState, signal: Signal, market: Market) -> Entry:
     return Entry(price, side, market.equity * fraction, fraction, leverage, limit, bracket, stop, target)
 
 
+def candles_needed(state: BotState) -> int:
+    """How many candles sizing and the gate look at, whatever the strategy does: two show a gap between them."""
+    by_range = 8 * ATR_PERIOD if state.sizing.method == "volatility" else 0
+    limited = state.configuration.limits.correlated_exposure_fraction_max is not None
+    return max(2, by_range, CORRELATION_CANDLES + 1 if limited else 0)
+
+
 def context(
     state: BotState,
     signal: Signal,

@@ -1,5 +1,6 @@
 """What the paper venue does to a margined position by itself: funding at its marks, and liquidation."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -32,13 +33,13 @@ class Held(NamedTuple):
         return price <= level if self.side == "long" else price >= level
 
 
-def funding(held: Held, candle: Candle, terms: Terms) -> FundingSettled | None:
+def funding(held: Held, candle: Candle, terms: Terms, *, since: datetime | None = None) -> FundingSettled | None:
     """What a perpetual held into the candle pays or gets at its open; None where no mark has been since the last open.
 
     Marks are at UTC multiples of the interval. A candle longer than that settles, at the rate of them all, every mark
-    since the one before it opened. Never more is paid than the margin.
+    since the one before it opened, which is ``since`` where candles are missing. Never more is paid than the margin.
     """
-    marks = _marks(candle, terms)
+    marks = _marks(candle, terms, since)
     rate = terms.model.funding_rate * marks
     if rate == 0 or terms.instrument.kind != "perpetual":
         return None
@@ -72,7 +73,8 @@ def liquidation(held: Held, candle: Candle, price: Decimal, terms: Terms) -> Pos
     )
 
 
-def _marks(candle: Candle, terms: Terms) -> int:
+def _marks(candle: Candle, terms: Terms, since: datetime | None) -> int:
     interval = terms.instrument.funding_interval_hours * 3600
     opened, length = int(candle.open_time.timestamp()), int(terms.duration.total_seconds())
-    return opened // interval - (opened - length) // interval
+    before = opened - length if since is None else int(since.timestamp())
+    return opened // interval - before // interval

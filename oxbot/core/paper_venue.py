@@ -46,7 +46,9 @@ class CandleMatch:
     stops follow the best price. What was entered on the way takes no profit in the same candle.
     """
 
-    def __init__(self, candle: Candle, terms: Terms) -> None:
+    def __init__(self, candle: Candle, terms: Terms, *, before: datetime | None = None) -> None:
+        """``before`` is when the symbol's last candle opened, if that is not one candle ago: funding counts from it."""
+        self._before = before
         self._candle = candle
         self._terms = terms
         self._lot = terms.instrument.lot
@@ -79,7 +81,7 @@ class CandleMatch:
         """What is possible now, the next fact first; only that one is taken, since it changes all the others."""
         if not self._begun:
             self._begun = True
-            settled = funding(held, self._candle, self._terms) if held else None
+            settled = funding(held, self._candle, self._terms, since=self._before) if held else None
             if settled is not None:
                 yield settled
         if not self._closed:

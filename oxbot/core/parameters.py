@@ -21,6 +21,11 @@ def _between(**bounds: int) -> msgspec.Meta:
     return msgspec.Meta(extra_json_schema=dict(bounds))
 
 
+def meaning(text: str) -> msgspec.Meta:
+    """What a parameter is, in words for people."""
+    return msgspec.Meta(description=text)
+
+
 Period = Annotated[int, msgspec.Meta(ge=2, le=5000)]
 """A count of candles over which something is averaged or searched."""
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -89,7 +94,10 @@ def _decimal_bounds(kind: type[Parameters]) -> tuple[tuple[str, tuple[tuple[str,
     info = msgspec.inspect.type_info(kind)
     fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
     return tuple(
-        (field.name, tuple((field.type.extra_json_schema or {}).items()))
+        (
+            field.name,
+            tuple((key, bound) for key, bound in (field.type.extra_json_schema or {}).items() if key in _RULES),
+        )
         for field in fields
         if isinstance(field.type, msgspec.inspect.Metadata) and isinstance(field.type.type, msgspec.inspect.DecimalType)
     )

@@ -7,10 +7,16 @@ from oxbot.core.risk_context import EntryContext, Finding, at_least, at_most
 
 
 def bracket_geometry(entry: EntryContext) -> Finding | None:
-    """The level that is on the wrong side of the price (stop < price < target for a long), against the price."""
+    """The level that is on the wrong side of the price (stop < price < target for a long), against the price.
+
+    So must the liquidation price be where the stop is: what the venue would end at once is never entered.
+    """
     for level, distance in ((entry.stop, entry.risk), (entry.target, entry.reward)):
         if level is not None and distance is not None and (distance <= 0 or level < 0):
             return Finding(entry.price, level, kept=False)
+    ends = entry.liquidation_price
+    if ends is not None and entry.directed(entry.price - ends) <= 0:
+        return Finding(entry.price, ends, kept=False)
     return None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import reduce
-from typing import Literal, NamedTuple, assert_never
+from typing import Literal, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -43,12 +43,13 @@ from events.bot import (
     TradingStateTripped,
 )
 from events.errors import OxbotError
-from events.identifiers import BotId, DecisionId, OrderId, Symbol
-from events.values import Bracket, Instrument, PaperModel, PositionSide, Sizing
-from oxbot.core.ledger import Booked, ClosedTrip, Ledger
+from events.identifiers import BotId, OrderId, Symbol
+from events.values import Instrument, PaperModel, Sizing
+from oxbot.core.ledger import Booked, Ledger
 from oxbot.core.memory import Memory, Outcome
-from oxbot.core.money import ZERO, exact
+from oxbot.core.money import ZERO, exact, prorate
 from oxbot.core.orders import CLOSED, Order, OrderProgress, progressed, requested
+from oxbot.core.trips import ClosedTrade, Note, Refused, Trip, closed_trade, stop_distance
 
 BotStatus = Literal["absent", "created", "running", "paused", "stopped", "halted"]
 
@@ -68,6 +69,7 @@ class Standing(msgspec.Struct, frozen=True):
 UNBORN = Standing("absent")
 
 ONE = Decimal(1)
+_TRADING_STATES: tuple[TradingState, ...] = ("active", "reducing", "halted")
 DEFAULT_SIZING = Sizing()
 DEFAULT_PAPER = PaperModel()
 
@@ -84,42 +86,6 @@ def standing_at(standings: Sequence[Standing], open_time: datetime) -> Standing:
         if standing.since is None or standing.since <= open_time:
             return standing
     return UNBORN
-
-
-class Trip(msgspec.Struct, frozen=True, kw_only=True):
-    """Why an open position was entered, and how it is to be left; the stop's distance from the first fill's price."""
-
-    entry_id: OrderId
-    decision_id: DecisionId | None
-    setup: str
-    bracket: Bracket | None
-    opened_at: datetime
-    stop_distance: Decimal | None = None
-
-
-class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """A round trip that is over, as limits, sizing and strategies look back on it; quote currency.
-
-    ``reason`` is that of the order that closed it, or "liquidation". ``risked`` is what its first stop would have cost
-    before fees; None without a stop.
-    """
-
-    symbol: Symbol
-    side: PositionSide
-    setup: str
-    opened_at: datetime
-    closed_at: datetime
-    entry_cost: Decimal
-    net: Decimal
-    reason: str
-    risked: Decimal | None = None
-
-
-class Note(NamedTuple):
-    """What an entry's decision said that its trade is remembered by."""
-
-    decision_id: DecisionId
-    setup: str
 
 
 class BotState(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +110,7 @@ class BotState(msgspec.Struct, frozen=True, kw_only=True):
     decisions_made: int = 0
     decided: Note | None = None
     notes: dict[OrderId, Note] = {}
+    refused: dict[Symbol, Refused] = {}
     trips: dict[Symbol, Trip] = {}
     trades: tuple[ClosedTrade, ...] = ()
     memory: Memory = Memory()
@@ -240,7 +207,9 @@ def _evolve(state: BotState, fact: BotFact) -> BotState:
             note = Note(fact.decision_id, fact.setup)
             return replace(state, cursor=fact.at, decisions_made=state.decisions_made + 1, decided=note)
         case OrderDenied():
-            return replace(state, cursor=fact.at)
+            setup = state.decided.setup if state.decided else ""
+            refused = {**state.refused, fact.symbol: Refused(fact.rule, setup, fact.at.date())}
+            return replace(state, cursor=fact.at, refused=refused)
         case OrderRequested():
             return _with_request(state, fact)
         case (
@@ -298,7 +267,7 @@ def _with_life(state: BotState, fact: LifecycleFact) -> BotState:
         case TradingStateSet():
             return _with_trading(state, fact)
         case TradingStateTripped():
-            return replace(_with_status(state, state.status, trading=fact.state), cursor=fact.at)
+            return replace(_tightened(state, fact.state), cursor=fact.at)
         case HighWaterRaised():
             return replace(state, cursor=fact.at, high_water=fact.equity)
         case DayOpened():
@@ -327,10 +296,29 @@ def _with_trading(state: BotState, fact: TradingStateSet) -> BotState:
     return replace(after, high_water=None) if fact.state == "active" else after
 
 
+def _tightened(state: BotState, trading: TradingState) -> BotState:
+    """The state in which no standing, of now or of a candle to come, lets more through than that; all else stays."""
+    standings = tuple(replace(known, trading=_stricter(known.trading, trading)) for known in state.standings)
+    return replace(state, trading=_stricter(state.trading, trading), standings=standings)
+
+
+def _stricter(one: TradingState, other: TradingState) -> TradingState:
+    return max(one, other, key=_TRADING_STATES.index)
+
+
 def _with_flow(state: BotState, ledger: Ledger, change: Decimal) -> BotState:
-    """Capital that comes or goes is no gain and no loss."""
-    high_water = None if state.high_water is None else state.high_water + change
-    return replace(state, ledger=ledger, high_water=high_water, day_equity=state.day_equity + change)
+    """Capital that comes or goes is no gain and no loss: what equity is measured against grows or shrinks with it.
+
+    In proportion to the books, at cost: a bot that is 9 % down stays 9 % down, however much comes or goes.
+    """
+    spot = (held.cost for held in state.ledger.positions.values() if held.kind == "spot")
+    book = state.ledger.cash + sum(spot, ZERO)
+
+    def scaled(amount: Decimal) -> Decimal:
+        return prorate(amount, book + change, book) if book > 0 else amount + change
+
+    high_water = None if state.high_water is None else scaled(state.high_water)
+    return replace(state, ledger=ledger, high_water=high_water, day_equity=scaled(state.day_equity))
 
 
 def _with_request(state: BotState, fact: OrderRequested) -> BotState:
@@ -347,7 +335,8 @@ def _with_request(state: BotState, fact: OrderRequested) -> BotState:
     decided = state.decided if state.decided and state.decided.decision_id == fact.decision_id else None
     notes = state.notes if decided is None else {**state.notes, fact.order_id: decided}
     entries, today = state.entries_at(fact.at) + 1, fact.at.date()
-    return replace(after, notes=notes, entries=entries, entries_on=today)
+    refused = {symbol: known for symbol, known in state.refused.items() if symbol != fact.symbol}
+    return replace(after, notes=notes, entries=entries, entries_on=today, refused=refused)
 
 
 def _with_progress(state: BotState, fact: OrderProgress) -> BotState:
@@ -387,18 +376,10 @@ def _with_trip(state: BotState, order: Order, fill: OrderFilled) -> BotState:
         setup=note.setup if note else "",
         bracket=order.bracket,
         opened_at=fill.at,
-        stop_distance=_stop_distance(order.bracket, fill.price),
+        stop_distance=stop_distance(order.bracket, fill.price),
     )
     notes = {name: known for name, known in state.notes.items() if name != order.order_id}
     return replace(state, trips={**state.trips, order.symbol: opened}, notes=notes)
-
-
-def _stop_distance(bracket: Bracket | None, price: Decimal) -> Decimal | None:
-    if bracket is None:
-        return None
-    if bracket.stop_price is not None:
-        return abs(price - bracket.stop_price)
-    return price * bracket.stop_fraction or None
 
 
 def _with_booked(state: BotState, booked: Booked, *, reason: str) -> BotState:
@@ -414,23 +395,8 @@ def _with_booked(state: BotState, booked: Booked, *, reason: str) -> BotState:
         state,
         ledger=ledger,
         trips={symbol: open_trip for symbol, open_trip in state.trips.items() if symbol != closed.symbol},
-        trades=(*state.trades, _closed_trade(closed, trip, reason))[-TRADES_KEPT:],
+        trades=(*state.trades, closed_trade(closed, trip, reason))[-TRADES_KEPT:],
         memory=state.memory.remember(outcome),
-    )
-
-
-def _closed_trade(closed: ClosedTrip, trip: Trip | None, reason: str) -> ClosedTrade:
-    distance = trip.stop_distance if trip else None
-    return ClosedTrade(
-        symbol=closed.symbol,
-        side=closed.side,
-        setup=trip.setup if trip else "",
-        opened_at=closed.opened_at,
-        closed_at=closed.closed_at,
-        entry_cost=closed.entry_cost,
-        net=closed.net,
-        reason=reason,
-        risked=None if distance is None else closed.entry_quantity * distance,
     )
 
 

@@ -107,22 +107,28 @@ class Strategy(Protocol):
 
 
 class Strategies:
-    """The strategies that a program knows, by name."""
+    """The strategies that a program knows, by name; of those it has but cannot use, why not."""
 
-    def __init__(self, *known: Strategy) -> None:
+    def __init__(self, *known: Strategy, unusable: Mapping[str, str] | None = None) -> None:
         self._known = {strategy.name: strategy for strategy in known}
+        self._unusable = dict(unusable or {})
         self._bound: dict[StrategyReference, BoundStrategy] = {}
+
+    @property
+    def all(self) -> tuple[Strategy, ...]:
+        """Every one that can be used."""
+        return tuple(self._known.values())
 
     def refer(self, name: str, given: Mapping[str, str]) -> StrategyReference:
         """The reference a new bot is created with. Raises ``UnknownStrategy`` or ``InvalidParameter``."""
-        strategy = self._find(name)
+        strategy = self.named(name)
         return StrategyReference(name=name, version=strategy.version, parameters=strategy.parameters(given))
 
     def bind(self, reference: StrategyReference) -> BoundStrategy:
         """The strategy that a bot refers to, bound once and shared. Raises ``UnknownStrategy``."""
         bound = self._bound.get(reference)
         if bound is None:
-            strategy = self._find(reference.name)
+            strategy = self.named(reference.name)
             if strategy.version != reference.version:
                 raise UnknownStrategy(
                     f"strategy {reference.name} has version {strategy.version}; the bot runs {reference.version}"
@@ -130,7 +136,10 @@ class Strategies:
             bound = self._bound[reference] = strategy.bind(reference.parameters)
         return bound
 
-    def _find(self, name: str) -> Strategy:
+    def named(self, name: str) -> Strategy:
+        """The strategy of that name. Raises ``UnknownStrategy``."""
+        if name in self._unusable:
+            raise UnknownStrategy(self._unusable[name])
         if name not in self._known:
             raise UnknownStrategy(f"strategy {name!r} is not known; there is {', '.join(sorted(self._known))}")
         return self._known[name]

@@ -8,7 +8,8 @@ from events.identifiers import BotId, OrderId, Symbol
 from oxbot.core.ledger import ClosedTrip, Position
 from oxbot.core.money import ZERO, ratio, text
 from oxbot.core.orders import PROTECTIVE_KINDS, Order
-from oxbot.core.state import BotState, ClosedTrade
+from oxbot.core.state import BotState
+from oxbot.core.trips import ClosedTrade
 from oxbot.views.rows import (
     BotRow,
     DecisionRow,
@@ -174,7 +175,7 @@ def decision_row(state: BotState, fact: DecisionMade) -> DecisionRow:
         intent=fact.intent,
         strategy=fact.strategy,
         strategy_version=fact.strategy_version,
-        parameters=fact.parameters,
+        parameters=fact.parameters or state.configuration.strategy.parameters,
         measurements=fact.measurements,
         mark=text(fact.mark),
         equity=text(fact.equity),

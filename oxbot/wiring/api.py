@@ -29,6 +29,7 @@ from oxbot.app.projections import Projections
 from oxbot.wiring.audit import prover
 from oxbot.wiring.privacy import privacy, subject_keys
 from oxbot.wiring.stores import Database, Stores, open_stores
+from oxbot.wiring.strategies import usable_strategies
 
 CONNECTIONS = 4
 LOG_SECONDS = 5.0
@@ -108,6 +109,7 @@ async def _open_services(plan: ApiPlan, tokens: Tokens) -> AsyncIterator[Service
             views=stores.views,
             projections=projections,
             bots=plan.commands(stores),
+            strategies=usable_strategies(),
             failing=PostgresFailingBots(stores.pool),
             equity=EquityReader(stores.views, stores.candles, plan.market_time),
             accounts=accounts,

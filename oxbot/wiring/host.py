@@ -14,7 +14,7 @@ from oxbot.app.host_runner import HostRunner
 from oxbot.app.snapshots import Snapshots
 from oxbot.core.bot import BotDecider
 from oxbot.core.state import BotState
-from oxbot.core.strategies import built_in
+from oxbot.wiring.strategies import usable_strategies
 
 if TYPE_CHECKING:
     # A host that goes through a gateway has no use for asyncpg, so nothing here loads it.
@@ -44,7 +44,7 @@ async def open_remote_host(
         yield HostRunner(
             name,
             log=grouped,
-            decider=BotDecider(built_in()),
+            decider=BotDecider(usable_strategies()),
             feed=feed,
             candles=candles,
             clock=SystemClock(),

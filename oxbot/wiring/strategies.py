@@ -1,17 +1,29 @@
 """The strategies that a program knows: oxbot's own, and those that other installed distributions bring."""
 
+from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from typing import NamedTuple
+
+import structlog
 
 from events.errors import OxbotError
+from events.values import Parameter
 from oxbot.core.strategies import built_in_strategies
-from oxbot.core.strategy import Strategies, Strategy
+from oxbot.core.strategy import BoundStrategy, Strategies, Strategy, UnknownStrategy
 
 GROUP = "oxbot.strategies"
 _NEEDED = ("name", "version", "parameters", "bind")
 
+logger = structlog.get_logger(__name__)
 
-class BadPlugin(OxbotError):
+
+class BadPlugin(UnknownStrategy):
     """An installed plug-in that cannot be used; the text names it and where it comes from."""
+
+
+class _Found(NamedTuple):
+    name: str
+    strategy: Strategy | BadPlugin
 
 
 def installed_strategies() -> Strategies:
@@ -19,27 +31,99 @@ def installed_strategies() -> Strategies:
 
     An entry point is named as its strategy and refers to an instance, or to a class that needs no argument.
     """
-    known = {strategy.name: strategy for strategy in built_in_strategies()}
+    plugged: list[Strategy] = []
+    for _, strategy in _plug_ins():
+        if isinstance(strategy, BadPlugin):
+            raise strategy
+        plugged.append(strategy)
+    return Strategies(*built_in_strategies(), *plugged)
+
+
+def usable_strategies() -> Strategies:
+    """Those of them that can be used; asked for another, it says what is wrong with that one.
+
+    For whoever must go on whatever is installed: hosts, so that a broken plug-in fails its own bots and nobody else's,
+    and commands to bots, so that one can be halted. Of two plug-ins of one name neither is used.
+    """
+    plugged: dict[str, Strategy] = {}
+    unusable: dict[str, str] = {}
+    for name, strategy in _plug_ins():
+        if isinstance(strategy, BadPlugin):
+            logger.warning("plugin_unusable", strategy=name, error=str(strategy))
+            unusable[name] = str(strategy)
+        else:
+            plugged[name] = strategy
+    own = built_in_strategies()
+    for strategy in own:
+        unusable.pop(strategy.name, None)
+    return Strategies(*own, *(plugged[name] for name in plugged if name not in unusable), unusable=unusable)
+
+
+def _plug_ins() -> Iterator[_Found]:
+    """Every entry point of the group with its strategy, or with what is wrong with it."""
+    taken = {strategy.name for strategy in built_in_strategies()}
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
-        if point.name in known:
-            raise BadPlugin(f"{_described(point)}: there is a strategy of that name already")
-        known[point.name] = _loaded(point)
-    return Strategies(*known.values())
+        try:
+            if point.name in taken:
+                raise BadPlugin(f"{_described(point)}: there is a strategy of that name already")
+            taken.add(point.name)
+            yield _Found(point.name, _Plugged(_loaded(point), _described(point)))
+        except BadPlugin as bad:
+            yield _Found(point.name, bad)
+
+
+class _Plugged:
+    """A strategy of others: what goes wrong in it is told as a fault of it, not of oxbot.
+
+    What its bound strategy raises at a candle stays as it is: it stops that bot, and its host logs the traceback.
+    """
+
+    def __init__(self, strategy: Strategy, described: str) -> None:
+        self.name = strategy.name
+        self.version = strategy.version
+        self.__doc__ = type(strategy).__doc__
+        self.parameter_type = getattr(strategy, "parameter_type", None)
+        self._strategy = strategy
+        self._described = described
+
+    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
+        """Every parameter, checked."""
+        try:
+            return self._strategy.parameters(given)
+        except OxbotError:
+            raise
+        except Exception as error:  # someone else's code can fail in any way
+            raise BadPlugin(f"{self._described} failed: {_told(error)}") from error
+
+    def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
+        """The strategy under these parameters."""
+        try:
+            return self._strategy.bind(parameters)
+        except OxbotError:
+            raise
+        except Exception as error:  # see above
+            raise BadPlugin(f"{self._described} failed: {_told(error)}") from error
 
 
 def _loaded(point: EntryPoint) -> Strategy:
     try:
         found = point.load()
         strategy = found() if isinstance(found, type) else found
-    except Exception as error:  # someone else's code can fail in any way when it is imported
-        raise BadPlugin(f"{_described(point)} cannot be loaded: {type(error).__name__}: {error}") from error
-    missing = [name for name in _NEEDED if not hasattr(strategy, name)]
+        missing = [name for name in _NEEDED if not hasattr(strategy, name)]
+    except (Exception, SystemExit) as error:  # someone else's code can fail in any way when it is imported
+        raise BadPlugin(f"{_described(point)} cannot be loaded: {_told(error)}") from error
     if missing:
         raise BadPlugin(f"{_described(point)} is not a strategy: it has no {', '.join(missing)}")
     if strategy.name != point.name:
         raise BadPlugin(f"{_described(point)} calls itself {strategy.name!r}")
+    if not isinstance(strategy.version, int):
+        raise BadPlugin(f"{_described(point)} has the version {strategy.version!r}, which is no whole number")
     checked: Strategy = strategy
     return checked
+
+
+def _told(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _described(point: EntryPoint) -> str:

@@ -124,6 +124,7 @@ class Stage:
                 now=now,
                 actor="api",
             ),
+            strategies=built_in(),
             failing=self.failing,
             equity=EquityReader(self.views, self.candles, FirstDay()),
             accounts=self.accounts,

@@ -27,6 +27,8 @@ RULES: dict[tuple[str, str], Access] = {
     ("POST", "/api/v1/bots/{bot_id}/trading-state"): "trader",
     ("POST", "/api/v1/fleet/trading-state"): "trader",
     ("GET", "/api/v1/risk/limits"): "viewer",
+    ("GET", "/api/v1/strategies"): "viewer",
+    ("GET", "/api/v1/strategies/{strategy}"): "viewer",
     ("GET", "/api/v1/bots/{bot_id}/memory"): "viewer",
     ("GET", "/api/v1/bots/{bot_id}/portfolio"): "viewer",
     ("GET", "/api/v1/bots/{bot_id}/positions"): "viewer",

@@ -22,9 +22,11 @@ from oxbot.app.compare import (
     run_batch,
     strategy_names,
 )
+from oxbot.core.bot import BotDecider
 from oxbot.core.candles import Candle
 from oxbot.core.creation import InvalidCommand
 from oxbot.core.state import TRADES_KEPT
+from oxbot.core.strategies import built_in
 from oxbot.core.strategy import InvalidParameter, UnknownStrategy
 
 BTC, ETH = Symbol("BTC/USDT"), Symbol("ETH/USDT")
@@ -33,6 +35,7 @@ FEES = FeeSchedule(maker=Decimal("0.001"), taker=Decimal("0.001"))
 CONDITIONS = Conditions(capital=Decimal(10000), fees=FEES)
 FREE = Conditions(capital=Decimal(10000), fees=FeeSchedule(maker=Decimal(0), taker=Decimal(0)), paper=PaperModel())
 HODL = Contender("hodl")
+DECIDER = BotDecider(built_in())
 
 
 def _random(seed: int, **parameters: str) -> Contender:
@@ -47,13 +50,13 @@ def _batches(chosen: list[Contender], *, count: int = 600, conditions: Condition
         for symbol, candle in frame.candles:
             candles[symbol].append(candle)
     market = MarketReference(venue=made.venue, timeframe="1h", begins_at=BEGINS_AT, instruments=tuple(made.instruments))
-    return batches(market, list(candles.items()), chosen, conditions)
+    return batches(market, list(candles.items()), chosen, conditions, decider=DECIDER)
 
 
 def _runs(chosen: list[Contender], *, count: int = 600, conditions: Conditions = CONDITIONS) -> list[Run]:
     """What came of them on the first symbol, in their order."""
     cut = _batches(chosen, count=count, conditions=conditions)
-    runs = [run for batch in cut if batch.symbol == BTC for run in run_batch(batch)]
+    runs = [run for batch in cut if batch.symbol == BTC for run in run_batch(batch, DECIDER)]
     return sorted(runs, key=lambda run: chosen.index(Contender(run.strategy, run.parameters)))
 
 
@@ -64,8 +67,8 @@ def test_contenders_are_the_baselines_once_and_each_named_strategy_once() -> Non
 
 
 def test_the_strategies_to_compare_are_all_that_are_no_baselines() -> None:
-    assert {"trinity", "indicator", "fvg", "regime", "ema_cross"} <= set(strategy_names())
-    assert {"hodl", "random"}.isdisjoint(strategy_names())
+    assert {"trinity", "indicator", "fvg", "regime", "ema_cross"} <= set(strategy_names(built_in()))
+    assert {"hodl", "random"}.isdisjoint(strategy_names(built_in()))
 
 
 def test_the_work_covers_every_symbol_and_contender_once_with_one_strategy_in_each_part() -> None:

@@ -38,14 +38,18 @@ def _spoil(folder: Path, line: int, replacement: str | None) -> None:
         pytest.param(17, "2024-03-01T01:15:00Z,NaN,2,1,1,5", ["BTC-USDT_5m.csv:17", "NaN"], id="NaN"),
         pytest.param(17, "2024-03-01T01:15:00Z,1,2,-1,1,5", ["BTC-USDT_5m.csv:17", "-1"], id="negative price"),
         pytest.param(17, "2024-03-01T00:00:00Z,1,2,1,1,5", ["BTC-USDT_5m.csv:17"], id="unsorted"),
+        pytest.param(17, "2024-03-01T01:15:00Z,1,1,2,1,5", ["BTC-USDT_5m.csv:17"], id="high below low"),
+        pytest.param(17, "2024-03-01T01:15:00Z,3,2,1,1,5", ["BTC-USDT_5m.csv:17"], id="open above high"),
+        pytest.param(17, "2024-03-01T01:15:00Z,2,2,1,0.5,5", ["BTC-USDT_5m.csv:17"], id="close below low"),
     ],
 )
 def test_a_spoilt_file_is_named_with_its_line_and_nothing_is_written(
     *, oxbot: Oxbot, home: Path, spoilt: Path, line: int, replacement: str | None, words: list[str]
 ) -> None:
     _spoil(spoilt, line, replacement)
-    finished = oxbot(*demo_arguments(spoilt, BTC))
-    _assert_refused(finished, words)
+    importing = ["market", "import", str(spoilt), "--timeframe", "5m", "--symbols", ",".join(BTC)]
+    for arguments in (demo_arguments(spoilt, BTC), importing):
+        _assert_refused(oxbot(*arguments), words)
     assert not home.exists()
 
 
@@ -86,10 +90,32 @@ def test_a_bot_that_may_not_be_leaves_no_fact_and_no_candle(
     assert not home.exists()
 
 
-async def test_a_command_to_no_bot_is_refused_and_leaves_no_fact(oxbot: Oxbot, home: Path) -> None:
+BAD_BOTS: list[tuple[list[str], list[str]]] = [
+    (["--symbols", "SHIB/USDT"], ["SHIB/USDT", "BTC/USDT"]),
+    (["--strategy", "astrology"], ["'astrology'", "ema_cross"]),
+    (["--param", "fast=1"], ["ema_cross", ">= 2", "`$.fast`"]),
+    (["--param", "fast=60"], ["ema_cross", "fast must be below slow"]),
+    (["--param", "speed=1"], ["ema_cross", "`speed`"]),
+    (["--param", "size_fraction=NaN"], ["ema_cross", "size_fraction"]),
+    (["--strategy", "trinity", "--param", "size_fraction=0.2"], ["trinity", "size_fraction"]),
+    (["--capital", "NaN"], ["--capital", "NaN"]),
+    (["--set", "limits.drawdown_max=1.5"], ["limit drawdown_max must be above 0 and at most 1, not 1.5"]),
+    (["--set", "limits.drawdown_mx=0.1"], ["`drawdown_mx`", "`$.limits`"]),
+    (["--set", "leverage=5"], ["leverage 5", "leverage_max 1"]),
+    (["--set", "sizing.risk_fraction=2"], ["sizing risk_fraction"]),
+    (["--set", "paper.half_spread=0.2"], ["paper half_spread"]),
+    (["--set", "instruments.ETH/USDT.kind=perpetual"], ["ETH/USDT"]),
+    (["--set", "instruments.BTC/USDT.leverage_max=5"], ["BTC/USDT: spot has no leverage"]),
+    (["--from", "/no/such/bot.json"], ["/no/such/bot.json"]),
+]
+
+
+async def test_a_command_to_no_bot_and_a_bot_that_cannot_be_leave_no_fact(oxbot: Oxbot, home: Path) -> None:
     assert oxbot("db", "migrate").returncode == 0
     _assert_refused(oxbot("bots", "start", "nobody"), ["no bot nobody"])
-    _assert_refused(oxbot("bots", "create", "x", "--symbols", "SHIB/USDT"), ["SHIB/USDT", "BTC/USDT"])
+    for arguments, words in BAD_BOTS:
+        given = [] if "--symbols" in arguments else ["--symbols", "BTC/USDT"]
+        _assert_refused(oxbot("bots", "create", "x", *given, *arguments), words)
     dsn = embedded_postgres.start(home / "postgres")
     pool = await open_pool(dsn, size=1, application_name="test")
     async with pool:

@@ -273,7 +273,8 @@ def test_the_highest_equity_follows_capital_and_goes_when_its_loss_is_accepted()
     )
 
     assert fields(rows_after([*SHORT, raised]), PortfolioRow, "", "high_water", "as_of") == ("10100.5", moment(2))
-    assert fields(rows_after([*SHORT, raised, more]), PortfolioRow, "", "high_water") == ("10200.5",)
+    # In proportion to the books: 10,000 less the fee of the short's entry, and 100 more.
+    assert fields(rows_after([*SHORT, raised, more]), PortfolioRow, "", "high_water") == ("10201.52520504100820164",)
     assert fields(rows_after([*SHORT, raised, tripped, accepted]), PortfolioRow, "", "high_water") == (None,)
 
 

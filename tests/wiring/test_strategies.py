@@ -5,41 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from oxbot.core.strategy import InvalidParameter
-from oxbot.wiring.strategies import BadPlugin, installed_strategies
-
-PLUGIN = """
-from decimal import Decimal
-from oxbot.core.strategy import Signal
-
-class Sleeper:
-    name = "sleeper"
-    version = 3
-
-    def parameters(self, given):
-        return ()
-
-    def bind(self, parameters):
-        return self
-
-    window = 1
-    size_fraction_max = Decimal("0.1")
-
-    def observe(self, window, state):
-        return None
-
-SLEEPER = Sleeper()
-NOTHING = object()
-"""
-
-
-def install(folder: Path, module: str, points: str, *, source: str = PLUGIN) -> None:
-    """A distribution as pip leaves it: a module, and metadata that names its entry points."""
-    (folder / f"{module}.py").write_text(source)
-    metadata = folder / f"{module}-1.2.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.2\n")
-    (metadata / "entry_points.txt").write_text(f"[oxbot.strategies]\n{points}\n")
+from oxbot.core.catalogue import shown
+from oxbot.core.strategy import InvalidParameter, UnknownStrategy
+from oxbot.wiring.strategies import BadPlugin, installed_strategies, usable_strategies
+from tests.plug_ins import SLEEPER, install
 
 
 @pytest.fixture
@@ -81,10 +50,54 @@ def test_a_plug_in_that_cannot_be_used_is_refused_by_name(site: Path, points: st
         installed_strategies()
 
 
-def test_a_plug_in_that_breaks_while_it_is_imported_is_refused_by_name(site: Path) -> None:
-    install(site, "plug_one", "sleeper = plug_one:SLEEPER", source="raise RuntimeError('no licence')")
-    with pytest.raises(BadPlugin, match=r"plug_one 1\.2 cannot be loaded: RuntimeError: no licence"):
+@pytest.mark.parametrize(
+    ("source", "match"),
+    [
+        ("raise RuntimeError('no\\nlicence')", "RuntimeError: no licence"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("def", "SyntaxError"),
+        (SLEEPER.replace("version = 3", "version = '3'"), "has the version '3', which is no whole number"),
+    ],
+)
+def test_a_plug_in_that_breaks_while_it_is_loaded_is_refused_by_name(site: Path, source: str, match: str) -> None:
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER", source=source)
+    with pytest.raises(BadPlugin, match=rf"plug_one 1\.2 .*{match}"):
         installed_strategies()
+
+
+@pytest.mark.parametrize("method", ["parameters", "bind"])
+def test_what_goes_wrong_within_a_plug_in_is_told_as_its_fault(site: Path, method: str) -> None:
+    lines = SLEEPER.splitlines()
+    at = next(number for number, line in enumerate(lines) if f"def {method}(" in line) + 1
+    lines[at] = "        raise KeyError('speed')"
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER", source="\n".join(lines))
+    strategies = installed_strategies()
+    with pytest.raises(BadPlugin, match=r"'sleeper' .*plug_one 1\.2 failed: KeyError: 'speed'"):
+        strategies.bind(strategies.refer("sleeper", {}))
+
+
+def test_a_plug_in_says_what_it_does_by_its_docstring(site: Path) -> None:
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER")
+    found = shown(installed_strategies(), "sleeper")
+    assert (found.summary, found.version, found.parameters) == ("Sleeps.", 3, [])
+
+
+def test_whoever_must_go_on_does_so_without_a_broken_plug_in_and_can_say_what_is_wrong_with_it(site: Path) -> None:
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER\ntrinity = plug_one:SLEEPER")
+    install(site, "plug_two", "dozer = plug_two:SLEEPER", source="raise RuntimeError('no licence')")
+    strategies = usable_strategies()
+    assert strategies.refer("sleeper", {}).version == 3
+    assert strategies.refer("trinity", {}).parameters
+    with pytest.raises(UnknownStrategy, match=r"'dozer' .*no licence"):
+        strategies.refer("dozer", {})
+
+
+def test_of_two_plug_ins_of_one_name_neither_is_used(site: Path) -> None:
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER")
+    install(site, "plug_two", "sleeper = plug_two:SLEEPER")
+    with pytest.raises(UnknownStrategy, match="already"):
+        usable_strategies().refer("sleeper", {})
+    assert "sleeper" not in {strategy.name for strategy in usable_strategies().all}
 
 
 def test_two_plug_ins_of_one_name_are_refused(site: Path) -> None:

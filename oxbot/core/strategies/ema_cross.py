@@ -2,23 +2,24 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Annotated
 
 from events.values import Bracket, Measurement, Parameter
 from oxbot.core.indicators import ema_last
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import Gain, Parameters, Period, Share, as_parameters, convert, restore
+from oxbot.core.parameters import Gain, Parameters, Period, Share, as_parameters, convert, meaning, restore
 from oxbot.core.strategy import BoundStrategy, Signal, StrategyState
 
 
 class EmaCrossParameters(Parameters, frozen=True, kw_only=True):
     """Periods in candles; fractions of equity (size) and of the fill price (stop, target)."""
 
-    fast: Period = 20
-    slow: Period = 50
-    lookback: Period = 250
-    size_fraction: Share = Decimal("0.05")
-    stop_fraction: Share = Decimal("0.02")
-    target_fraction: Gain = Decimal("0.04")
+    fast: Annotated[Period, meaning("candles of the fast average")] = 20
+    slow: Annotated[Period, meaning("candles of the slow average")] = 50
+    lookback: Annotated[Period, meaning("candles from which each average is made")] = 250
+    size_fraction: Annotated[Share, meaning("share of equity of an entry")] = Decimal("0.05")
+    stop_fraction: Annotated[Share, meaning("stop below the fill, as a fraction of it")] = Decimal("0.02")
+    target_fraction: Annotated[Gain, meaning("target above the fill, as a fraction of it")] = Decimal("0.04")
 
     def __post_init__(self) -> None:
         if not self.fast < self.slow <= self.lookback:
@@ -27,10 +28,11 @@ class EmaCrossParameters(Parameters, frozen=True, kw_only=True):
 
 
 class EmaCross:
-    """The strategy ``ema_cross``."""
+    """Buys when the fast moving average crosses above the slow one, and sells when it crosses below."""
 
     name = "ema_cross"
     version = 1
+    parameter_type = EmaCrossParameters
 
     def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
         """Every parameter, checked."""

@@ -2,11 +2,11 @@
 
 import math
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from events.bot import Intent
 from events.values import Bracket, Measurement, PositionSide
-from oxbot.core.parameters import CandlesMax, Gain, Multiple, Parameters, Period, Share, ShareOrNone
+from oxbot.core.parameters import CandlesMax, Gain, Multiple, Parameters, Period, Share, ShareOrNone, meaning
 from oxbot.core.strategies.chart import Chart
 from oxbot.core.strategy import Signal, StrategyState
 
@@ -18,8 +18,8 @@ _FALL_MAX = 0.9
 class SizeParameters(Parameters, frozen=True, kw_only=True):
     """The share of equity of an ordinary entry, and the most that memory and conviction may make of it."""
 
-    size_fraction: Share = Decimal("0.10")
-    size_fraction_max: Share = Decimal("0.15")
+    size_fraction: Annotated[Share, meaning("share of equity of an ordinary entry")] = Decimal("0.10")
+    size_fraction_max: Annotated[Share, meaning("the most that memory and conviction may make of it")] = Decimal("0.15")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -34,14 +34,18 @@ class BracketParameters(SizeParameters, frozen=True, kw_only=True):
     proportion.
     """
 
-    stops: Literal["atr", "fixed"] = "atr"
-    atr_period: Period = 14
-    stop_atr: Multiple = 1.5
-    target_atr: Multiple = 3.0
-    stop_fraction_min: ShareOrNone = Decimal("0.01")
-    stop_fraction: Share = Decimal("0.035")
-    target_fraction: Gain = Decimal("0.08")
-    candles_max: CandlesMax = 0
+    stops: Annotated[Literal["atr", "fixed"], meaning("exits by average true ranges, or by fractions of the close")] = (
+        "atr"
+    )
+    atr_period: Annotated[Period, meaning("candles of the average true range")] = 14
+    stop_atr: Annotated[Multiple, meaning("atr: how many ranges the stop is from the close")] = 1.5
+    target_atr: Annotated[Multiple, meaning("atr: how many ranges the target is from the close")] = 3.0
+    stop_fraction_min: Annotated[ShareOrNone, meaning("atr: nearest stop, as a fraction of the close")] = Decimal(
+        "0.01"
+    )
+    stop_fraction: Annotated[Share, meaning("fixed: stop, as a fraction of the close")] = Decimal("0.035")
+    target_fraction: Annotated[Gain, meaning("fixed: target, as a fraction of the close")] = Decimal("0.08")
+    candles_max: Annotated[CandlesMax, meaning("after how many candles a position is closed; 0 for never")] = 0
 
     def distances(self, close: float, average_range: float) -> tuple[float, float]:
         """How far from the close the stop and the target are, in units of price."""

@@ -9,7 +9,7 @@ import msgspec
 from events.values import Measurement, Parameter, PositionSide
 from oxbot.core.indicators import FairValueGap, atr, fair_value_gaps
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import Multiple, Period, ShareOrNone, as_parameters, convert, restore
+from oxbot.core.parameters import Multiple, Period, ShareOrNone, as_parameters, convert, meaning, restore
 from oxbot.core.strategies.entries import Entry, SizeParameters, measured, sides
 from oxbot.core.strategies.exits import leave
 from oxbot.core.strategy import BoundStrategy, Holding, Signal, StrategyState
@@ -22,15 +22,19 @@ _AGE_SHOWN_MAX = 500
 class FvgParameters(SizeParameters, frozen=True, kw_only=True):
     """Which gaps count, how long they stay fresh, and how a return into one is traded."""
 
-    gap_fraction_min: ShareOrNone = Decimal("0.001")
-    impulse_min: Multiple = 1.5
-    range_period: Period = 14
-    age_max: Annotated[int, msgspec.Meta(ge=1, le=_AGE_SHOWN_MAX)] = 50
-    stop_buffer_atr: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.25
-    stop_fraction_min: ShareOrNone = Decimal("0.004")
-    reward_risk: Multiple = 2.0
-    candles_max: Annotated[int, msgspec.Meta(ge=1, le=_AGE_SHOWN_MAX)] = 48
-    allow_short: bool = False
+    gap_fraction_min: Annotated[ShareOrNone, meaning("smallest gap, as a fraction of the price")] = Decimal("0.001")
+    impulse_min: Annotated[Multiple, meaning("smallest impulse, in average ranges")] = 1.5
+    range_period: Annotated[Period, meaning("candles of the average range")] = 14
+    age_max: Annotated[int, msgspec.Meta(ge=1, le=_AGE_SHOWN_MAX), meaning("for how many candles a gap is fresh")] = 50
+    stop_buffer_atr: Annotated[
+        float, msgspec.Meta(ge=0, le=10), meaning("how far beyond the gap the stop is, in average ranges")
+    ] = 0.25
+    stop_fraction_min: Annotated[ShareOrNone, meaning("nearest stop, as a fraction of the close")] = Decimal("0.004")
+    reward_risk: Annotated[Multiple, meaning("the way to the target, in ways to the stop")] = 2.0
+    candles_max: Annotated[
+        int, msgspec.Meta(ge=1, le=_AGE_SHOWN_MAX), meaning("after how many candles a position is closed")
+    ] = 48
+    allow_short: Annotated[bool, meaning("whether it may sell short")] = False
 
 
 class Look(NamedTuple):
@@ -50,10 +54,11 @@ class Look(NamedTuple):
 
 
 class Fvg:
-    """The strategy ``fvg``."""
+    """Buys the first return into a gap that an impulse left, with the stop beyond the gap."""
 
     name = "fvg"
     version = 1
+    parameter_type = FvgParameters
 
     def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
         """Every parameter, checked."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Annotated
 
 from events.values import Parameter
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import Parameters, Share, as_parameters, convert, restore
+from oxbot.core.parameters import Parameters, Share, as_parameters, convert, meaning, restore
 from oxbot.core.strategies.entries import measured
 from oxbot.core.strategy import BoundStrategy, Signal, StrategyState
 
@@ -13,14 +14,15 @@ from oxbot.core.strategy import BoundStrategy, Signal, StrategyState
 class HodlParameters(Parameters, frozen=True, kw_only=True):
     """The share of equity to buy with; the default is the most that a bot's default limits allow in one position."""
 
-    size_fraction: Share = Decimal("0.25")
+    size_fraction: Annotated[Share, meaning("share of equity to buy with")] = Decimal("0.25")
 
 
 class Hodl:
-    """The strategy ``hodl``."""
+    """Buys once and holds."""
 
     name = "hodl"
     version = 1
+    parameter_type = HodlParameters
 
     def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
         """Every parameter, checked."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from events.values import Measurement, Parameter, PositionSide
 from oxbot.core.indicators import Flags, Floats, ema_last, rsi
@@ -17,6 +17,7 @@ from oxbot.core.parameters import (
     ShareOrNone,
     as_parameters,
     convert,
+    meaning,
     restore,
 )
 from oxbot.core.strategies.chart import Chart, chart
@@ -32,23 +33,31 @@ _CONFIDENCE_OF_BREAKOUT = (0.6, 0.8)
 class IndicatorParameters(SizeParameters, frozen=True, kw_only=True):
     """Periods in candles, distances as fractions of the close; a seller's RSI levels are 100 less these."""
 
-    trend_period: Period = 50
-    fast_period: Period = 9
-    slow_period: Period = 21
-    rsi_period: Period = 14
-    pullback_rsi: Oscillator = 40.0
-    pullback_candles: Count = 10
-    breakout_candles: Period = 20
-    breakout_rsi: Oscillator = 60.0
-    volume_candles: Period = 24
-    volume_ratio_min: Multiple = 0.8
-    pullback_stop_fraction: Share = Decimal("0.025")
-    breakout_stop_fraction: Share = Decimal("0.015")
-    target_fraction: Gain = Decimal("0.05")
-    reduce_rsi: Oscillator = 80.0
-    reduce_gain_min: ShareOrNone = Decimal("0.02")
-    reduce_fraction: Share = Decimal("0.5")
-    allow_short: bool = False
+    trend_period: Annotated[Period, meaning("candles of the average that says the trend")] = 50
+    fast_period: Annotated[Period, meaning("candles of the fast average")] = 9
+    slow_period: Annotated[Period, meaning("candles of the slow average")] = 21
+    rsi_period: Annotated[Period, meaning("candles of RSI")] = 14
+    pullback_rsi: Annotated[Oscillator, meaning("RSI below which a pullback is one, and above which it has turned")] = (
+        40.0
+    )
+    pullback_candles: Annotated[Count, meaning("how many candles back the dip may lie")] = 10
+    breakout_candles: Annotated[Period, meaning("candles of the range that is broken out of")] = 20
+    breakout_rsi: Annotated[Oscillator, meaning("least RSI of a breakout")] = 60.0
+    volume_candles: Annotated[Period, meaning("candles of the usual volume")] = 24
+    volume_ratio_min: Annotated[Multiple, meaning("least volume, in usual volumes")] = 0.8
+    pullback_stop_fraction: Annotated[Share, meaning("stop of a pullback, as a fraction of the close")] = Decimal(
+        "0.025"
+    )
+    breakout_stop_fraction: Annotated[
+        Share, meaning("stop of a breakout, beyond the range's edge, as a fraction of the edge")
+    ] = Decimal("0.015")
+    target_fraction: Annotated[Gain, meaning("target, as a fraction of the close")] = Decimal("0.05")
+    reduce_rsi: Annotated[Oscillator, meaning("RSI above which a part is taken off")] = 80.0
+    reduce_gain_min: Annotated[
+        ShareOrNone, meaning("if at least so much is gained, as a fraction of the entry price")
+    ] = Decimal("0.02")
+    reduce_fraction: Annotated[Share, meaning("the part that is taken off")] = Decimal("0.5")
+    allow_short: Annotated[bool, meaning("whether it may sell short")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,10 +102,11 @@ class Look(NamedTuple):
 
 
 class Indicator:
-    """The strategy ``indicator``."""
+    """Buys pullbacks within a trend and breakouts out of a range, by averages, RSI and volume."""
 
     name = "indicator"
     version = 1
+    parameter_type = IndicatorParameters
 
     def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
         """Every parameter, checked."""

@@ -11,7 +11,7 @@ from events.values import Parameter
 from oxbot.core.candles import Candle
 from oxbot.core.indicators import atr
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import Probability, as_parameters, convert, restore
+from oxbot.core.parameters import Probability, as_parameters, convert, meaning, restore
 from oxbot.core.strategies.entries import BracketParameters, Entry, measured, sides
 from oxbot.core.strategies.exits import leave
 from oxbot.core.strategy import BoundStrategy, Signal, StrategyState
@@ -22,17 +22,20 @@ _ENCODER = msgspec.msgpack.Encoder()
 class RandomParameters(BracketParameters, frozen=True, kw_only=True):
     """The chance of an entry per candle while flat, and how many candles a position lasts on average."""
 
-    seed: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
-    entry_probability: Probability = 0.01
-    holding_candles: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 48
-    allow_short: bool = False
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**53), meaning("which coin is tossed")] = 0
+    entry_probability: Annotated[Probability, meaning("chance of an entry per candle while flat")] = 0.01
+    holding_candles: Annotated[
+        int, msgspec.Meta(ge=1, le=100_000), meaning("how many candles a position lasts on average")
+    ] = 48
+    allow_short: Annotated[bool, meaning("whether it may sell short")] = False
 
 
 class Random:
-    """The strategy ``random``."""
+    """Enters and exits by a seeded coin."""
 
     name = "random"
     version = 1
+    parameter_type = RandomParameters
 
     def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
         """Every parameter, checked."""

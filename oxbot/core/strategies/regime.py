@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from events.values import Measurement, Parameter, PositionSide
 from oxbot.core.indicators import Floats, adx, atr, regime, regime_name, rsi
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import Count, Factor, Multiple, Oscillator, Period, as_parameters, convert, restore
+from oxbot.core.parameters import Count, Factor, Multiple, Oscillator, Period, as_parameters, convert, meaning, restore
 from oxbot.core.strategies.entries import BracketParameters, Entry, measured, sides
 from oxbot.core.strategies.exits import first_since_entry, leave, reduce
 from oxbot.core.strategy import BoundStrategy, Holding, Signal, StrategyState
@@ -22,20 +22,22 @@ class RegimeParameters(BracketParameters, frozen=True, kw_only=True):
     position keeps only that regime's part.
     """
 
-    adx_period: Period = 14
-    rsi_period: Period = 14
-    adx_strong: Oscillator = 30.0
-    adx_chop: Oscillator = 15.0
-    confirming_closes: Count = 2
-    structure_candles: Period = 20
-    stop_atr: Multiple = 2.0
-    target_atr: Multiple = 4.0
-    factor_strong_up: Factor = Decimal("1.2")
-    factor_mild_up: Factor = Decimal("1.0")
-    factor_chop: Factor = Decimal("0.5")
-    factor_mild_down: Factor = Decimal("0.7")
-    factor_strong_down: Factor = Decimal("0.3")
-    allow_short: bool = False
+    adx_period: Annotated[Period, meaning("candles of ADX")] = 14
+    rsi_period: Annotated[Period, meaning("candles of RSI")] = 14
+    adx_strong: Annotated[Oscillator, meaning("ADX from which a trend is strong")] = 30.0
+    adx_chop: Annotated[Oscillator, meaning("ADX below which there is none")] = 15.0
+    confirming_closes: Annotated[Count, meaning("how many closes a regime must last")] = 2
+    structure_candles: Annotated[Period, meaning("candles of the range whose edge a position must not lose")] = 20
+    stop_atr: Annotated[Multiple, meaning("atr: how many ranges the stop is from the close")] = 2.0
+    target_atr: Annotated[Multiple, meaning("atr: how many ranges the target is from the close")] = 4.0
+    factor_strong_up: Annotated[Factor, meaning("part of size_fraction in a strong rise")] = Decimal("1.2")
+    factor_mild_up: Annotated[Factor, meaning("part of it in a mild rise")] = Decimal("1.0")
+    factor_chop: Annotated[Factor, meaning("part of a position that is kept where there is no direction")] = Decimal(
+        "0.5"
+    )
+    factor_mild_down: Annotated[Factor, meaning("part of size_fraction in a mild fall")] = Decimal("0.7")
+    factor_strong_down: Annotated[Factor, meaning("part of it in a strong fall")] = Decimal("0.3")
+    allow_short: Annotated[bool, meaning("whether it may sell short")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,10 +76,11 @@ class Look(NamedTuple):
 
 
 class RegimeFollowing:
-    """The strategy ``regime``."""
+    """Follows the market's regime: in when it has turned, half out in a chop, out when it turns back."""
 
     name = "regime"
     version = 1
+    parameter_type = RegimeParameters
 
     def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
         """Every parameter, checked."""

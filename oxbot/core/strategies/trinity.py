@@ -21,10 +21,11 @@ _STRENGTHS = (
 
 
 class Trinity:
-    """The strategy ``trinity``."""
+    """Buys turned pullbacks in a trend on two timeframes, by how many of six groups of signs agree."""
 
     name = "trinity"
     version = 1
+    parameter_type = TrinityParameters
 
     def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
         """Every parameter, checked."""

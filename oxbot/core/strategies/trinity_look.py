@@ -1,7 +1,7 @@
 """What ``trinity`` sees at a close: whether it may trade at all, and six groups of conditions that say how surely."""
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from oxbot.core.indicators import (
 )
 from oxbot.core.indicators.momentum import NEUTRAL
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import Count, Multiple, Oscillator, Period, Share, ShareOrNone
+from oxbot.core.parameters import Count, Multiple, Oscillator, Period, Share, ShareOrNone, meaning
 from oxbot.core.strategies.chart import Chart, candles_for_higher, chart, higher_chart
 from oxbot.core.strategies.entries import BracketParameters, measured, seen_in
 
@@ -39,26 +39,30 @@ _CLOUD_CANDLES = 78
 class TrinityParameters(BracketParameters, frozen=True, kw_only=True):
     """Periods in candles of the bot's own timeframe; RSI levels and sides are a buyer's, a seller's mirror them."""
 
-    trend_period: Period = 200
-    adx_period: Period = 14
-    adx_min: Oscillator = 25.0
-    higher_factor: Period = 4
-    higher_candles: Period = 60
-    higher_adx_min: Oscillator = 20.0
-    zone_period: Period = 20
-    zone_width_atr: Multiple = 0.5
-    zone_candles: Count = 5
-    volume_ratio_min: Multiple = 1.2
-    regime_weight: ShareOrNone = Decimal("0.25")
-    trend_weight: ShareOrNone = Decimal("0.20")
-    entry_weight: ShareOrNone = Decimal("0.20")
-    momentum_weight: ShareOrNone = Decimal("0.20")
-    volume_weight: ShareOrNone = Decimal("0.10")
-    volatility_weight: ShareOrNone = Decimal("0.05")
-    confidence_min: Share = Decimal("0.50")
-    reduce_rsi: Oscillator = 75.0
-    reduce_fraction: Share = Decimal("0.5")
-    allow_short: bool = False
+    trend_period: Annotated[Period, meaning("candles of the long average")] = 200
+    adx_period: Annotated[Period, meaning("candles of ADX")] = 14
+    adx_min: Annotated[Oscillator, meaning("least ADX")] = 25.0
+    higher_factor: Annotated[Period, meaning("how many times as long the higher timeframe is")] = 4
+    higher_candles: Annotated[Period, meaning("how many of its candles are looked at")] = 60
+    higher_adx_min: Annotated[Oscillator, meaning("least ADX there")] = 20.0
+    zone_period: Annotated[Period, meaning("candles of the average that a pullback comes back to")] = 20
+    zone_width_atr: Annotated[Multiple, meaning("how near is near it, in average true ranges")] = 0.5
+    zone_candles: Annotated[Count, meaning("how many candles back the pullback may lie")] = 5
+    volume_ratio_min: Annotated[Multiple, meaning("least volume, in means of the 20 candles before")] = 1.2
+    regime_weight: Annotated[ShareOrNone, meaning("weight of: above a rising Ichimoku cloud")] = Decimal("0.25")
+    trend_weight: Annotated[ShareOrNone, meaning("weight of: tenkan above kijun, ADX rising")] = Decimal("0.20")
+    entry_weight: Annotated[ShareOrNone, meaning("weight of: a pullback that turned")] = Decimal("0.20")
+    momentum_weight: Annotated[ShareOrNone, meaning("weight of: three of MACD, RSI, OBV and order flow")] = Decimal(
+        "0.20"
+    )
+    volume_weight: Annotated[ShareOrNone, meaning("weight of: more volume than usual, on the side's account")] = (
+        Decimal("0.10")
+    )
+    volatility_weight: Annotated[ShareOrNone, meaning("weight of: Bollinger bands wider than usual")] = Decimal("0.05")
+    confidence_min: Annotated[Share, meaning("least sum of the weights that hold")] = Decimal("0.50")
+    reduce_rsi: Annotated[Oscillator, meaning("RSI above which a part is taken off")] = 75.0
+    reduce_fraction: Annotated[Share, meaning("the part that is taken off")] = Decimal("0.5")
+    allow_short: Annotated[bool, meaning("whether it may sell short")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

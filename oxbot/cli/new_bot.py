@@ -1,0 +1,66 @@
+"""What ``oxbot bots create`` was told of a new bot: a file that is the API's body, options, or both."""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from oxbot.app.bots import NewBot
+from oxbot.app.given import BadField, check_given
+from oxbot.cli.inputs import InvalidInput
+
+FILE_BYTES_MAX = 64 * 1024
+
+
+def new_bot(file: Path | None, options: Mapping[str, object], settings: Sequence[str]) -> NewBot:
+    """The file's fields, in their place those of the options that are not None, and in theirs ``path=value`` settings.
+
+    Raises ``InvalidInput``, or ``OSError`` for a file that cannot be read.
+    """
+    body = {} if file is None else _read(file)
+    body.update({name: value for name, value in options.items() if value is not None})
+    for setting in settings:
+        _set(body, setting)
+    try:
+        read = msgspec.convert(body, NewBot, strict=False)
+        check_given(body, read)
+    except (msgspec.ValidationError, BadField) as error:
+        raise InvalidInput(f"the new bot cannot be read: {error}") from error
+    return read
+
+
+def _read(file: Path) -> dict[str, object]:
+    content = file.read_bytes()
+    if len(content) > FILE_BYTES_MAX:
+        raise InvalidInput(f"{file} has more than {FILE_BYTES_MAX} bytes")
+    try:
+        # So that no digit of a number is lost, and no field given twice passes as if it had been given once.
+        body = json.loads(content, parse_float=Decimal, object_pairs_hook=_fields)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{file} is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise InvalidInput(f"{file} must hold one JSON object")
+    return body
+
+
+def _fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError(f"a field is given twice: {', '.join(name for name, _ in pairs)}")
+    return fields
+
+
+def _set(body: dict[str, object], setting: str) -> None:
+    path, equals, value = setting.partition("=")
+    names = path.split(".")
+    if not equals or not all(names):
+        raise InvalidInput(f"--set {setting!r} is not of the form field=value or field.field=value")
+    place = body
+    for number, name in enumerate(names[:-1], start=1):
+        inner = place.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise InvalidInput(f"--set {setting!r}: {'.'.join(names[:number])} has no fields")
+        place = inner
+    place[names[-1]] = value

@@ -1,0 +1,89 @@
+"""A strategy of another distribution is used by every process that decides; a broken one is refused by name."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import MarketFolder, Oxbot, demo_arguments
+from tests.plug_ins import NIGHTMARE, install
+
+BROKEN = "raise RuntimeError('no licence')"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder for the import path."""
+    path = tmp_path / "site"
+    path.mkdir()
+    return path
+
+
+def beside(site: Path) -> str:
+    """The import path with the folder on it."""
+    return os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def refused(finished: "subprocess.CompletedProcess[str]", *words: str) -> None:
+    complaints = [line for line in finished.stderr.splitlines() if line.startswith("oxbot: ")]
+    assert finished.returncode == 2, finished.stderr
+    assert finished.stdout == ""
+    assert all(word in complaints[-1] for word in words), finished.stderr
+
+
+def test_whoever_decides_refuses_a_broken_plug_in_by_name_and_writes_nothing(
+    oxbot: Oxbot, home: Path, market: MarketFolder, site: Path
+) -> None:
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER", source=BROKEN)
+    candles = ["--candles", str(market.path), "--timeframe", "5m", "--symbols", "BTC/USDT"]
+    for arguments in (
+        ["strategies"],
+        ["strategies", "show", "hodl"],
+        ["bots", "create", "one", "--symbols", "BTC/USDT"],
+        ["compare", *candles],
+        ["replay"],
+        demo_arguments(market.path, ("BTC/USDT",)),
+    ):
+        finished = oxbot(*arguments, PYTHONPATH=beside(site))
+        refused(finished, "'sleeper' (plug_one:SLEEPER) of plug_one 1.2", "RuntimeError: no licence")
+    assert not home.exists()
+
+
+def test_a_fleet_is_halted_whatever_is_installed(oxbot: Oxbot, site: Path) -> None:
+    assert oxbot("db", "migrate").returncode == 0
+    assert oxbot("bots", "create", "one", "--symbols", "BTC/USDT").returncode == 0
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER", source=BROKEN)
+    halted = oxbot("bots", "halt", "one", PYTHONPATH=beside(site))
+    assert halted.returncode == 0, halted.stderr
+    assert halted.stdout.endswith("is created, halted\n")
+    assert "no licence" in halted.stderr
+
+
+def test_processes_that_compare_know_the_plug_ins(oxbot: Oxbot, market: MarketFolder, site: Path) -> None:
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER")
+    arguments = ("--timeframe", "5m", "--symbols", "BTC/USDT,ETH/USDT", "--seeds", "1", "--to", "2024-03-02")
+    chosen = ("--strategies", "sleeper", "--jobs", "2", "--json")
+    finished = oxbot("compare", "--candles", str(market.path), *arguments, *chosen, PYTHONPATH=beside(site))
+    assert finished.returncode == 0, finished.stderr
+    trades = {row["strategy"]: row["trades"] for row in json.loads(finished.stdout)["rows"]}
+    assert trades["sleeper"] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_strategy_that_fails_while_it_is_compared_is_named_with_the_line_where_it_did(
+    oxbot: Oxbot, market: MarketFolder, site: Path, jobs: str
+) -> None:
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER", source=NIGHTMARE)
+    arguments = ("--timeframe", "5m", "--symbols", "BTC/USDT", "--seeds", "1", "--to", "2024-03-02")
+    chosen = ("--strategies", "sleeper", "--jobs", jobs)
+    finished = oxbot("compare", "--candles", str(market.path), *arguments, *chosen, PYTHONPATH=beside(site))
+    refused(finished, "sleeper failed on BTC/USDT", "ValueError: a bad dream (plug_one.py:20)")
+
+
+def test_a_demo_whose_strategy_fails_ends_and_says_why(oxbot: Oxbot, market: MarketFolder, site: Path) -> None:
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER", source=NIGHTMARE)
+    arguments = demo_arguments(market.path, ("BTC/USDT",), "--strategy", "sleeper", "--fleet", "x")
+    finished = oxbot(*arguments, PYTHONPATH=beside(site))
+    refused(finished, "bot x-1 has crashed 3 times: ValueError: a bad dream")
