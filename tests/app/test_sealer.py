@@ -295,10 +295,12 @@ async def test_a_log_verifies_while_it_is_written_and_sealed(pool: asyncpg.Pool)
     async with asyncio.TaskGroup() as tasks:
         for work in (write("bot-1"), write("bot-2"), seal()):
             tasks.create_task(work)
-        seen = [await log.verify() for _ in range(8)]
+        seen = [await log.verify()]
+        while len(seen) < 8 or seen[-1].checkpoints == 0:
+            seen.append(await log.verify())
         done.set()
 
-    assert [report.problems for report in seen] == [()] * 8
+    assert {report.problems for report in seen} == {()}
     assert seen[-1].last > seen[0].last
     assert seen[-1].checkpoints > 0
 
