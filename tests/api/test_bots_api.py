@@ -138,6 +138,23 @@ async def test_a_bot_that_cannot_be_is_refused_by_name_and_nothing_is_recorded(
     assert await stage.log.head() == 0
 
 
+async def test_what_is_refused_leaves_nothing_in_the_database(stored_stage: Stage) -> None:
+    changes: list[Json] = [
+        {"strategy": "magic"},
+        {"parameters": {"fast": "900"}},
+        {"parameters": {"quick": "1"}},
+        {"symbols": ["DOGE/USDT"]},
+        {"capital": "NaN"},
+        {"limits": {"positions_max": 0}},
+        {"instruments": {BTC: {"leverage_max": "5"}}},
+    ]
+    async with stored_stage.client("trader") as client:
+        statuses = [(await client.post(BOTS, json=NEW | change)).status_code for change in changes]
+
+    assert statuses == [422] * len(changes)
+    assert await stored_stage.log.head() == 0
+
+
 @pytest.mark.parametrize("command", ["start", "pause", "stop", "trading-state"])
 @pytest.mark.parametrize("bot_id", ["nobody", "a%00b", "A", "..%2f..", "x" * 65, "%F0%9F%A4%96", "' or 1=1"])
 async def test_a_command_to_no_bot_is_404(stage: Stage, command: str, bot_id: str) -> None:

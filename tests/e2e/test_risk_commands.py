@@ -24,6 +24,7 @@ def test_the_limits_are_printed_as_they_are() -> None:
 
 
 def test_an_operator_halts_the_fleet_and_lets_one_bot_go_on(oxbot: Oxbot) -> None:
+    assert oxbot("db", "migrate").returncode == 0
     bots = []
     for name in ("one", "two"):
         created = oxbot("bots", "create", name, "--symbols", "BTC/USDT", "--json")

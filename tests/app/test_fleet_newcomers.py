@@ -1,0 +1,100 @@
+"""The fleet's switch holds for bots that are created after it was set, and for those created while it is being set."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from events.bot import TradingState, TradingStateSet
+from events.codec import Codec
+from events.envelope import NewEvent
+from events.identifiers import BotId, FleetName, bot_stream
+from events.log import EventLog
+from events.memory import MemoryEventLog
+from oxbot.app.bots import BotCommands, CommandResult, NewBot
+from oxbot.app.fleet_switch import switch_fleet
+from tests.app.fakes import HookedLog, facts_in
+from tests.app.test_bots import GivenMarket, commands
+from tests.core.scenario import BTC, DECIDER, FEES, START, moment
+
+pytestmark = pytest.mark.anyio
+
+FIRST, LATE = BotId("first"), BotId("late")
+
+
+async def created(bots: BotCommands, bot_id: BotId) -> CommandResult:
+    return await bots.create(NewBot(name="b", symbols=(BTC,)), bot_id=bot_id)
+
+
+@pytest.fixture
+async def log() -> MemoryEventLog:
+    """A log with one running bot."""
+    log = MemoryEventLog(Codec())
+    await created(commands(log), FIRST)
+    await commands(log).start(FIRST)
+    return log
+
+
+async def told(log: EventLog, bot_id: BotId) -> Sequence[TradingStateSet]:
+    """What the bot's gate was told."""
+    return [fact for fact in await facts_in(log, bot_stream(bot_id)) if isinstance(fact, TradingStateSet)]
+
+
+@pytest.mark.parametrize("state", ["reducing", "halted"])
+async def test_a_bot_that_is_created_after_the_switch_is_told_it_too(log: MemoryEventLog, state: TradingState) -> None:
+    await switch_fleet(commands(log), state, "news")
+
+    assert await created(commands(log), LATE) == CommandResult(LATE, 3, "created", state)
+    assert await commands(log).start(LATE) == CommandResult(LATE, 4, "running", state)
+
+    said = TradingStateSet(state=state, reason="news", scope="fleet", effective_at=moment(12))
+    assert await told(log, LATE) == [said]
+
+
+async def test_a_bot_that_is_created_after_the_switch_was_set_back_is_told_nothing(log: MemoryEventLog) -> None:
+    await switch_fleet(commands(log), "halted")
+    await switch_fleet(commands(log), "active")
+    assert (await created(commands(log), LATE)).trading == "active"
+    assert await told(log, LATE) == []
+
+
+async def test_what_one_bot_was_told_is_no_word_to_those_that_come_after(log: MemoryEventLog) -> None:
+    await commands(log).set_trading(FIRST, "halted")
+    assert (await created(commands(log), LATE)).trading == "active"
+
+
+async def test_the_switch_of_another_fleet_does_not_count(log: MemoryEventLog) -> None:
+    others = BotCommands(
+        log, DECIDER, fleet=FleetName("fleet-2"), market=GivenMarket(), fees=FEES, now=lambda: START, actor="x"
+    )
+    await created(others, BotId("other"))
+    await switch_fleet(others, "halted")
+    assert (await created(commands(log), LATE)).trading == "active"
+
+
+async def test_a_bot_that_is_created_while_the_switch_is_set_is_found(log: MemoryEventLog) -> None:
+    """It comes after the fleet was counted and before anybody was told."""
+
+    async def before(number: int, events: Sequence[NewEvent]) -> None:
+        del events
+        if number == 1:
+            await created(commands(log), LATE)
+
+    results = await switch_fleet(commands(HookedLog(log, before=before)), "halted")
+
+    assert [(bot_id, result and result.trading) for bot_id, result, _ in results] == [
+        (FIRST, "halted"),
+        (LATE, "halted"),
+    ]
+    assert len(await told(log, LATE)) == 1
+
+
+async def test_a_switch_that_is_set_while_a_bot_is_created_reaches_it(log: MemoryEventLog) -> None:
+    """Whoever set it found no such bot, so it is the creator who must look."""
+
+    async def before(number: int, events: Sequence[NewEvent]) -> None:
+        del events
+        if number == 1:
+            await switch_fleet(commands(log), "halted", "news")
+
+    assert (await created(commands(HookedLog(log, before=before)), LATE)).trading == "halted"
+    assert [said.reason for said in await told(log, LATE)] == ["news"]
