@@ -24,7 +24,7 @@ from events.values import (
 )
 from oxbot.app.handle import FoldCache, Folded, fold_stream, handle
 from oxbot.core.bot import BotDecider, PauseBot, SetTradingState, StartBot, StopBot
-from oxbot.core.creation import CreateBot
+from oxbot.core.creation import AS_ITS_FLEET, CreateBot
 from oxbot.core.state import BotState
 
 PAGE = 1000
@@ -132,6 +132,7 @@ class BotCommands:
         ``InvalidCommand``.
         """
         chosen = bot_id or BotId(uuid7().hex[-20:])
+        told = await self._fleet_switch()
         command = creation(
             request,
             bot_id=chosen,
@@ -140,12 +141,13 @@ class BotCommands:
             fees=self._fees,
             begins_at=await self._market.next_open(),
         )
-        created = _result(chosen, await self._handle(chosen, command, by=by))
-        # Only now: whoever sets the switch meanwhile looks for bots once more at the end.
-        switch = await self._fleet_switch()
-        if switch is None or switch.state == created.trading:
-            return created
-        return await self.set_trading(chosen, switch.state, switch.reason, of_fleet=True, by=by)
+        command = msgspec.structs.replace(command, trading=told)
+        result = _result(chosen, await self._handle(chosen, command, by=by))
+        # Whoever sets the switch meanwhile looks for bots once more at the end, or is seen here.
+        while (switch := await self._fleet_switch()) != told:
+            told = switch
+            result = await self.set_trading(chosen, told, AS_ITS_FLEET, by=by)
+        return result
 
     async def start(self, bot_id: BotId, *, by: str | None = None) -> CommandResult:
         """Let it trade from the market's next candle on. Raises ``UnknownBot`` or ``CommandRefused``."""
@@ -184,17 +186,17 @@ class BotCommands:
                 if isinstance(event.fact, BotCreated) and event.fact.fleet == self._fleet:
                     yield event.fact.bot_id
 
-    async def _fleet_switch(self) -> TradingStateSet | None:
-        """The newest word to the whole fleet; None if there was none."""
+    async def _fleet_switch(self) -> TradingState:
+        """The newest word to the whole fleet; "active" if there was none."""
         members = {bot_stream(bot_id) async for bot_id in self.fleet_bots()}
-        newest: TradingStateSet | None = None
+        newest: TradingState = "active"
         position = 0
         while page := await self._log.read_all(after_position=position, limit=PAGE, types=("trading_state.set",)):
             position = page[-1].position
             for event in page:
                 fact = event.fact
                 if isinstance(fact, TradingStateSet) and fact.scope == "fleet" and event.stream in members:
-                    newest = fact
+                    newest = fact.state
         return newest
 
     async def _manage(self, bot_id: BotId, command: StatusCommand, *, by: str | None) -> CommandResult:

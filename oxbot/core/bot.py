@@ -22,7 +22,7 @@ from events.bot import (
 )
 from events.errors import OxbotError
 from oxbot.core.candles import Frame, timeframe_duration
-from oxbot.core.creation import CreateBot, InvalidCommand, check_amount, check_creation
+from oxbot.core.creation import AS_ITS_FLEET, CreateBot, InvalidCommand, check_amount, check_creation
 from oxbot.core.cycle import Cycle
 from oxbot.core.entry import Fleet, candles_needed
 from oxbot.core.market_view import MarketView
@@ -189,7 +189,11 @@ class BotDecider:
             paper=command.paper,
             leverage=command.leverage,
         )
-        return [created, CapitalDeposited(amount=command.capital, reference="initial capital")]
+        deposited = CapitalDeposited(amount=command.capital, reference="initial capital")
+        if command.trading == "active":
+            return [created, deposited]
+        as_told = TradingStateSet(state=command.trading, reason=AS_ITS_FLEET, effective_at=command.market.begins_at)
+        return [created, deposited, as_told]
 
 
 def _manage(

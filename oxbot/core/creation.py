@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
+from events.bot import TradingState
 from events.errors import OxbotError
 from events.identifiers import BotId, FleetName
 from events.values import FeeSchedule, Instrument, MarketReference, PaperModel, RiskLimits, Sizing
@@ -14,6 +15,9 @@ from oxbot.core.candles import timeframe_duration
 from oxbot.core.money import text
 from oxbot.core.risk import check_limits
 from oxbot.core.sizing import check_sizing
+
+AS_ITS_FLEET = "as its fleet"
+"""Why a new bot begins in another trading state than active."""
 
 LEVERAGE_MAX = Decimal(125)
 FUNDING_INTERVALS = (1, 2, 3, 4, 6, 8, 12, 24)
@@ -38,7 +42,7 @@ class InvalidCommand(OxbotError):
 
 
 class CreateBot(msgspec.Struct, frozen=True, kw_only=True):
-    """Bring a bot into being, with its first capital in quote currency."""
+    """Bring a bot into being, with its first capital in quote currency, in the trading state of its fleet."""
 
     bot_id: BotId
     fleet: FleetName
@@ -53,6 +57,7 @@ class CreateBot(msgspec.Struct, frozen=True, kw_only=True):
     sizing: Sizing | None = None
     paper: PaperModel | None = None
     leverage: Decimal | None = None
+    trading: TradingState = "active"
 
 
 def check_amount(amount: Decimal, name: str = "amount") -> None:

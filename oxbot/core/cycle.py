@@ -101,16 +101,12 @@ class Cycle:
 
         A pause takes back what waits at a limit; an entry at the market is under way.
         """
-        if self._standing.status == "paused":
-            self._cancel_entries(symbol, candle, reason="the bot was paused", kinds=LIMITED_KINDS)
-            return
         if self._standing.status == "stopped":
-            reason = "the bot was stopped"
+            self._cancel_entries(symbol, candle, reason="the bot was stopped")
         elif "entry" not in LETS_THROUGH[self._standing.trading]:
-            reason = f"the trading state is {self._standing.trading}"
-        else:
-            return
-        self._cancel_entries(symbol, candle, reason=reason)
+            self._cancel_entries(symbol, candle, reason=f"the trading state is {self._standing.trading}")
+        elif self._standing.status == "paused":
+            self._cancel_entries(symbol, candle, reason="the bot was paused", kinds=LIMITED_KINDS)
 
     def _cancel_entries(
         self, symbol: Symbol, candle: Candle, *, reason: str, kinds: Collection[OrderKind] = ALL_KINDS
@@ -197,9 +193,10 @@ class Cycle:
         )
         signal, fault = fit(signal)
         if fault is not None and signal.intent != "exit":
-            decision = self._decision(signal, market, None)
-            self._emit(decision)
-            self._deny(decision, Denial("order_validity", ZERO, Decimal(1)), reason=fault)
+            decision, denial = self._decision(signal, market, None), Denial("order_validity", ZERO, Decimal(1))
+            if not self._said_today(decision, denial):
+                self._emit(decision)
+                self._deny(decision, denial, reason=fault)
             return
         if position is None:
             self._enter(signal, market)
@@ -236,7 +233,7 @@ class Cycle:
     def _said_today(self, decision: DecisionMade, denial: Denial) -> bool:
         """Whether the log says so already: what is refused candle after candle can be derived but for the fleet's."""
         said = Refused(denial.rule, decision.setup, decision.at.date())
-        return self._state.refused.get(decision.symbol) == said and not denial.rule.startswith("fleet_")
+        return said in self._state.refused.get(decision.symbol, ()) and not denial.rule.startswith("fleet_")
 
     def _deny(self, decision: DecisionMade, denial: Denial, *, reason: str) -> None:
         self._emit(

@@ -110,7 +110,7 @@ class BotState(msgspec.Struct, frozen=True, kw_only=True):
     decisions_made: int = 0
     decided: Note | None = None
     notes: dict[OrderId, Note] = {}
-    refused: dict[Symbol, Refused] = {}
+    refused: dict[Symbol, tuple[Refused, ...]] = {}
     trips: dict[Symbol, Trip] = {}
     trades: tuple[ClosedTrade, ...] = ()
     memory: Memory = Memory()
@@ -208,7 +208,9 @@ def _evolve(state: BotState, fact: BotFact) -> BotState:
             return replace(state, cursor=fact.at, decisions_made=state.decisions_made + 1, decided=note)
         case OrderDenied():
             setup = state.decided.setup if state.decided else ""
-            refused = {**state.refused, fact.symbol: Refused(fact.rule, setup, fact.at.date())}
+            earlier = [said for said in state.refused.get(fact.symbol, ()) if said.on == fact.at.date()]
+            said = (*earlier, Refused(fact.rule, setup, fact.at.date()))
+            refused = {**state.refused, fact.symbol: said}
             return replace(state, cursor=fact.at, refused=refused)
         case OrderRequested():
             return _with_request(state, fact)
@@ -309,7 +311,8 @@ def _stricter(one: TradingState, other: TradingState) -> TradingState:
 def _with_flow(state: BotState, ledger: Ledger, change: Decimal) -> BotState:
     """Capital that comes or goes is no gain and no loss: what equity is measured against grows or shrinks with it.
 
-    In proportion to the books, at cost: a bot that is 9 % down stays 9 % down, however much comes or goes.
+    In proportion to the books, open positions at cost: what a flat bot is down in percent it stays, however much comes
+    or goes.
     """
     spot = (held.cost for held in state.ledger.positions.values() if held.kind == "spot")
     book = state.ledger.cash + sum(spot, ZERO)

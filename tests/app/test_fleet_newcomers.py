@@ -46,7 +46,7 @@ async def test_a_bot_that_is_created_after_the_switch_is_told_it_too(log: Memory
     assert await created(commands(log), LATE) == CommandResult(LATE, 3, "created", state)
     assert await commands(log).start(LATE) == CommandResult(LATE, 4, "running", state)
 
-    said = TradingStateSet(state=state, reason="news", scope="fleet", effective_at=moment(12))
+    said = TradingStateSet(state=state, reason="as its fleet", effective_at=moment(12))
     assert await told(log, LATE) == [said]
 
 
@@ -97,4 +97,4 @@ async def test_a_switch_that_is_set_while_a_bot_is_created_reaches_it(log: Memor
             await switch_fleet(commands(log), "halted", "news")
 
     assert (await created(commands(HookedLog(log, before=before)), LATE)).trading == "halted"
-    assert [said.reason for said in await told(log, LATE)] == ["news"]
+    assert [said.reason for said in await told(log, LATE)] == ["as its fleet"]

@@ -104,14 +104,14 @@ def test_a_refusal_that_is_not_recorded_still_lets_nothing_trade() -> None:
 
 
 def margined(leverage: str, intent: Wish) -> Life:
-    """A perpetual that keeps a twentieth of its worth as margin, entered at that leverage at 100."""
+    """A perpetual entered at 100 whose liquidation price, at leverage 18, is 100 as well."""
     life = Life.of(creation(perpetual(maintenance="0.05"), leverage=leverage), at(0, intent, symbol=BTC_PERPETUAL))
     life.see_candles([candle(0, "100"), candle(1, "100"), candle(2, "100")], BTC_PERPETUAL)
     return life
 
 
 @pytest.mark.parametrize("wish", [Wish("enter_long"), Wish("enter_short")], ids=["long", "short"])
-@pytest.mark.parametrize("leverage", ["20", "25"])
+@pytest.mark.parametrize("leverage", ["18", "25"])
 def test_what_would_be_liquidated_where_it_is_entered_is_refused(wish: Wish, leverage: str) -> None:
     life = margined(leverage, wish)
     [said] = denials(life.facts)
