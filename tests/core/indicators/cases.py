@@ -215,6 +215,7 @@ CASES = [
         (100, 1),
         FADING * 5,
         (1, 0),
+        ties=True,
     ),
     Case(
         "ichimoku",
