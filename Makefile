@@ -12,7 +12,7 @@ demo: $(VENV)/installed
 	$(BIN)/oxbot demo $(if $(DEMO_EXIT),--exit)
 
 test: check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 soak: $(VENV)/installed
 	$(BIN)/python -m pytest tests/simulation/test_chaos.py --chaos-seconds 600
