@@ -7,12 +7,9 @@ from typing import NamedTuple, get_args
 
 import msgspec
 
-from events.bot import BotFact
 from events.envelope import Fact, Metadata, RecordedEvent
 from events.errors import InvalidUpcasters, UndecodableFact, UnknownFact
 from events.identifiers import EventId, StreamId
-from events.system import SystemFact
-from events.user import UserFact
 
 RawFact = dict[str, object]
 Upcast = Callable[[RawFact], RawFact]
@@ -27,9 +24,7 @@ class Upcaster(msgspec.Struct, frozen=True, kw_only=True):
     upcast: Upcast
 
 
-FACT_TYPES: Mapping[str, type[Fact]] = {
-    str(kind.__struct_config__.tag): kind for kind in (*get_args(BotFact), *get_args(UserFact), *get_args(SystemFact))
-}
+FACT_TYPES: Mapping[str, type[Fact]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
 """Every fact type by its wire tag."""
 
 SCHEMA_VERSIONS: Mapping[str, int] = {}

@@ -7,11 +7,12 @@ from uuid import UUID
 import msgspec
 
 from events.bot import BotFact
+from events.fleet import FleetFact
 from events.identifiers import EventId, StreamId
 from events.system import SystemFact
 from events.user import UserFact
 
-Fact = BotFact | UserFact | SystemFact
+Fact = BotFact | FleetFact | UserFact | SystemFact
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

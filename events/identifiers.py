@@ -16,6 +16,7 @@ VenueName = NewType("VenueName", str)
 Symbol = NewType("Symbol", str)
 
 BOT_STREAM_PREFIX = "bot-"
+FLEET_STREAM_PREFIX = "fleet-"
 
 
 def new_event_id() -> EventId:
@@ -26,3 +27,8 @@ def new_event_id() -> EventId:
 def bot_stream(bot_id: BotId) -> StreamId:
     """The one stream that holds everything about a bot."""
     return StreamId(f"{BOT_STREAM_PREFIX}{bot_id}")
+
+
+def fleet_stream(fleet: FleetName) -> StreamId:
+    """The one stream of what concerns a fleet as a whole."""
+    return StreamId(f"{FLEET_STREAM_PREFIX}{fleet}")

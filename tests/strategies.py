@@ -41,6 +41,7 @@ from events.bot import (
     TradingStateTripped,
 )
 from events.envelope import Fact, Metadata, NewEvent
+from events.fleet import FleetSwitched
 from events.identifiers import EventId
 from events.system import (
     CheckpointSigned,
@@ -349,7 +350,12 @@ SYSTEM: Sequence[st.SearchStrategy[Fact]] = (
 )
 """One strategy per fact of the installation."""
 
-FACTS: st.SearchStrategy[Fact] = st.one_of(*BOTS, *USERS, *SYSTEM)
+FLEETS: Sequence[st.SearchStrategy[Fact]] = (
+    st.builds(FleetSwitched, state=st.sampled_from(["active", "reducing", "halted"]), reason=TEXTS),
+)
+"""One strategy per fact of a fleet."""
+
+FACTS: st.SearchStrategy[Fact] = st.one_of(*BOTS, *FLEETS, *USERS, *SYSTEM)
 """Any fact of any type."""
 
 METADATA = st.builds(Metadata, actor=TEXTS, correlation_id=st.none() | st.uuids(), causation_id=st.none() | st.uuids())

@@ -8,10 +8,10 @@ from typing import NamedTuple, Protocol
 import msgspec
 from uuid_utils import uuid7
 
-from events.bot import BotCreated, TradingState, TradingStateSet
+from events.bot import BotCreated, TradingState
 from events.envelope import Metadata
 from events.errors import OxbotError
-from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
+from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream, fleet_stream
 from events.log import EventLog
 from events.values import (
     FeeSchedule,
@@ -25,6 +25,7 @@ from events.values import (
 from oxbot.app.handle import FoldCache, Folded, fold_stream, handle
 from oxbot.core.bot import BotDecider, PauseBot, SetTradingState, StartBot, StopBot
 from oxbot.core.creation import AS_ITS_FLEET, CreateBot
+from oxbot.core.fleet import FleetDecider, SwitchFleet
 from oxbot.core.state import BotState
 
 PAGE = 1000
@@ -132,7 +133,7 @@ class BotCommands:
         ``InvalidCommand``.
         """
         chosen = bot_id or BotId(uuid7().hex[-20:])
-        told = await self._fleet_switch()
+        told = await self.fleet_trading()
         command = creation(
             request,
             bot_id=chosen,
@@ -143,14 +144,22 @@ class BotCommands:
         )
         command = msgspec.structs.replace(command, trading=told)
         result = _result(chosen, await self._handle(chosen, command, by=by))
-        # Whoever sets the switch meanwhile looks for bots once more at the end, or is seen here.
-        while (switch := await self._fleet_switch()) != told:
+        # A switch that is set after this look finds the bot; one that was set before is seen.
+        while (switch := await self.fleet_trading()) != told:
             told = switch
             result = await self.set_trading(chosen, told, AS_ITS_FLEET, by=by)
         return result
 
     async def start(self, bot_id: BotId, *, by: str | None = None) -> CommandResult:
-        """Let it trade from the market's next candle on. Raises ``UnknownBot`` or ``CommandRefused``."""
+        """Let it trade from the market's next candle on. Raises ``UnknownBot`` or ``CommandRefused``.
+
+        A first start looks at the fleet's switch once more: who created the bot may have died before its second look.
+        """
+        switch = await self.fleet_trading()
+        if switch != "active":
+            known = await fold_stream(self._log, self._decider, bot_stream(bot_id), cache=self._cache)
+            if known.state.status == "created" and known.state.trading == "active":
+                await self.set_trading(bot_id, switch, AS_ITS_FLEET, by=by)
         return await self._manage(bot_id, StartBot(), by=by)
 
     async def pause(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
@@ -177,6 +186,22 @@ class BotCommands:
         command = SetTradingState(state, reason, "fleet" if of_fleet else "bot")
         return await self._manage(bot_id, command, by=by)
 
+    async def set_fleet_trading(self, state: TradingState, reason: str = "", *, by: str | None = None) -> None:
+        """Set the fleet's switch, for the bots to come; see ``switch_fleet`` for those that there are."""
+        await handle(
+            self._log,
+            FleetDecider(),
+            fleet_stream(self._fleet),
+            SwitchFleet(state, reason),
+            at=self._now(),
+            metadata=Metadata(actor=by or self._actor),
+        )
+
+    async def fleet_trading(self) -> TradingState:
+        """Where the fleet's switch stands."""
+        folded = await fold_stream(self._log, FleetDecider(), fleet_stream(self._fleet))
+        return folded.state.trading
+
     async def fleet_bots(self) -> AsyncIterator[BotId]:
         """Every bot of the fleet that the log knows, in order of creation; also those created while this reads."""
         position = 0
@@ -185,19 +210,6 @@ class BotCommands:
             for event in page:
                 if isinstance(event.fact, BotCreated) and event.fact.fleet == self._fleet:
                     yield event.fact.bot_id
-
-    async def _fleet_switch(self) -> TradingState:
-        """The newest word to the whole fleet; "active" if there was none."""
-        members = {bot_stream(bot_id) async for bot_id in self.fleet_bots()}
-        newest: TradingState = "active"
-        position = 0
-        while page := await self._log.read_all(after_position=position, limit=PAGE, types=("trading_state.set",)):
-            position = page[-1].position
-            for event in page:
-                fact = event.fact
-                if isinstance(fact, TradingStateSet) and fact.scope == "fleet" and event.stream in members:
-                    newest = fact.state
-        return newest
 
     async def _manage(self, bot_id: BotId, command: StatusCommand, *, by: str | None) -> CommandResult:
         known = await fold_stream(self._log, self._decider, bot_stream(bot_id), cache=self._cache)

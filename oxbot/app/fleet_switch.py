@@ -36,8 +36,8 @@ async def switch_fleet(
 ) -> list[Switched]:
     """Tell every bot that the fleet has, in order of creation; one that is in that state already is told nothing.
 
-    It looks for new bots until there are none, and who creates one looks at the switch after that. No bot's trouble
-    keeps another from being told. Raises ``FleetIncomplete`` once all have been tried.
+    The switch is on record before anybody is told, so a bot that is created meanwhile is found here or begins with it.
+    No bot's trouble keeps another from being told. Raises ``FleetIncomplete`` once all have been tried.
     """
     turns = asyncio.Semaphore(AT_ONCE)
 
@@ -50,15 +50,14 @@ async def switch_fleet(
             except OxbotError as error:
                 return _Failed(bot_id, error)
 
-    told: dict[BotId, Switched | _Failed] = {}
-    while fresh := [bot_id async for bot_id in bots.fleet_bots() if bot_id not in told]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(tell(bot_id)) for bot_id in fresh]
-        told |= {task.result().bot_id: task.result() for task in tasks}
-    failed = [outcome for outcome in told.values() if isinstance(outcome, _Failed)]
+    await bots.set_fleet_trading(state, reason, by=by)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(tell(bot_id)) async for bot_id in bots.fleet_bots()]
+    told = [task.result() for task in tasks]
+    failed = [outcome for outcome in told if isinstance(outcome, _Failed)]
     if failed:
         raise FleetIncomplete(_words(failed, among=len(told), state=state))
-    return [outcome for outcome in told.values() if isinstance(outcome, Switched)]
+    return [outcome for outcome in told if isinstance(outcome, Switched)]
 
 
 def _words(failed: Sequence[_Failed], *, among: int, state: TradingState) -> str:

@@ -21,6 +21,10 @@ pytestmark = pytest.mark.anyio
 FIRST, LATE = BotId("first"), BotId("late")
 
 
+class ProcessDied(Exception):
+    """Stands for the end of the process on this line."""
+
+
 async def created(bots: BotCommands, bot_id: BotId) -> CommandResult:
     return await bots.create(NewBot(name="b", symbols=(BTC,)), bot_id=bot_id)
 
@@ -71,8 +75,33 @@ async def test_the_switch_of_another_fleet_does_not_count(log: MemoryEventLog) -
     assert (await created(commands(log), LATE)).trading == "active"
 
 
+async def test_a_bot_whose_creator_died_before_its_second_look_is_told_at_its_start(log: MemoryEventLog) -> None:
+    async def before(number: int, events: Sequence[NewEvent]) -> None:
+        del events
+        if number == 1:
+            await switch_fleet(commands(log), "reducing")
+
+    async def after(number: int, events: Sequence[NewEvent]) -> None:
+        del number, events
+        raise ProcessDied
+
+    with pytest.raises(ProcessDied):
+        await created(commands(HookedLog(log, before=before, after=after)), LATE)
+    assert await told(log, LATE) == []
+
+    assert (await commands(log).start(LATE)).trading == "reducing"
+    assert [said.reason for said in await told(log, LATE)] == ["as its fleet"]
+
+
+async def test_a_bot_that_was_let_trade_on_its_own_keeps_that_when_it_is_started_again(log: MemoryEventLog) -> None:
+    await switch_fleet(commands(log), "halted")
+    await commands(log).set_trading(FIRST, "active")
+    await commands(log).pause(FIRST)
+    assert (await commands(log).start(FIRST)).trading == "active"
+
+
 async def test_a_bot_that_is_created_while_the_switch_is_set_is_found(log: MemoryEventLog) -> None:
-    """It comes after the fleet was counted and before anybody was told."""
+    """It began before the switch was on record, and its creator is not asked again."""
 
     async def before(number: int, events: Sequence[NewEvent]) -> None:
         del events

@@ -9,7 +9,8 @@ from events.bot import BotStarted, BotStopped, CapitalWithdrawn, TradingStateSet
 from events.codec import Codec
 from events.envelope import NewEvent
 from events.errors import LogUnavailable
-from events.identifiers import BotId, FleetName, bot_stream
+from events.fleet import FleetSwitched
+from events.identifiers import BotId, FleetName, bot_stream, fleet_stream
 from events.log import EventLog
 from events.memory import MemoryEventLog
 from oxbot.app.bots import BotCommands, CommandResult, NewBot
@@ -101,8 +102,33 @@ async def test_a_bot_that_cannot_be_told_is_named_and_all_others_are_told() -> N
     assert all(bot_id in str(failed.value) for bot_id in missed)
 
 
-async def test_a_fleet_without_bots_has_nobody_to_tell() -> None:
-    assert await switch_fleet(commands(MemoryEventLog(Codec())), "halted") == []
+async def test_a_fleet_without_bots_has_nobody_to_tell_but_its_first_one_begins_so() -> None:
+    log = MemoryEventLog(Codec())
+    assert await switch_fleet(commands(log), "halted", "news", by="somebody") == []
+
+    [event] = await log.read_stream(fleet_stream(FleetName("fleet-1")))
+    assert event.fact == FleetSwitched(state="halted", reason="news")
+    assert event.metadata.actor == "somebody"
+    created = await commands(log).create(NewBot(name="b", symbols=(BTC,)), bot_id=BOTS[0])
+    assert created.trading == "halted"
+
+
+async def test_the_switch_is_on_record_before_anybody_is_told() -> None:
+    """Whoever dies between the two leaves a fleet whose next command tells the others."""
+    inner = await fleet(1)
+
+    async def before(number: int, events: Sequence[NewEvent]) -> None:
+        if number == 1:
+            assert [type(event.fact) for event in events] == [FleetSwitched]
+        else:
+            raise LogUnavailable("the log does not answer")
+
+    with pytest.raises(FleetIncomplete):
+        await switch_fleet(commands(HookedLog(inner, before=before)), "halted")
+    assert await commands(inner).fleet_trading() == "halted"
+
+    [told] = await switch_fleet(commands(inner), "halted")
+    assert told.result == CommandResult(BOTS[0], 4, "running", "halted")
 
 
 async def test_a_bot_of_another_creator_is_found_however_many_events_are_between() -> None:
