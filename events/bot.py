@@ -340,10 +340,8 @@ LifecycleFact = (
     | DayOpened
 )
 CapitalFact = CapitalDeposited | CapitalWithdrawn
-OrderFact = (
-    OrderRequested
-    | OrderDenied
-    | OrderAccepted
+OrderProgress = (
+    OrderAccepted
     | OrderRejected
     | OrderInDoubt
     | OrderTriggered
@@ -354,6 +352,8 @@ OrderFact = (
     | OrderCancelled
     | OrderExpired
 )
+"""What may follow an order's request: what the venue says of it, and what the bot asks of it."""
+OrderFact = OrderRequested | OrderDenied | OrderProgress
 PositionFact = FundingSettled | PositionLiquidated
 BotFact = LifecycleFact | CapitalFact | DecisionMade | OrderFact | PositionFact
 

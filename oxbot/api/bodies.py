@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from oxbot.api.problems import Problem
-from oxbot.app.given import BadField, check_given
+from oxbot.app.given import BadField, check_given, exact_number
 
 BODY_BYTES_MAX = 64 * 1024
 BODY_SECONDS = 10.0
@@ -48,7 +48,7 @@ async def read_body(request: Request, kind: type[StructT], *, required: bool) ->
     if media_type != "application/json":
         raise Problem(415, "the body must be application/json")
     try:
-        body, given = msgspec.json.decode(content, type=kind), msgspec.json.decode(content)
+        body, given = _decoder(kind).decode(content), msgspec.json.decode(content)
     except msgspec.ValidationError as error:
         raise Problem(422, f"body: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -70,6 +70,11 @@ def check_length(request: Request) -> None:
 def answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A response with the value as JSON."""
     return Response(msgspec.json.encode(value), status, headers, "application/json")
+
+
+def _decoder(kind: type[StructT]) -> msgspec.json.Decoder[StructT]:
+    # A number of which the type does not say that it is a float keeps all its digits.
+    return msgspec.json.Decoder(kind, float_hook=exact_number)
 
 
 async def _content(request: Request) -> bytes:

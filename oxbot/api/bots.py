@@ -14,7 +14,7 @@ from oxbot.api.paging import Page, PageQuery, page, read_cursor
 from oxbot.api.reading import POSITION_HEADER, PROBLEMS, ViewQuery, from_views
 from oxbot.api.services import Services
 from oxbot.app.bots import CommandResult, NewBot, UnknownBot
-from oxbot.app.failing import BotShown, shown
+from oxbot.app.failing import BotListed, BotShown, listed, shown
 from oxbot.app.views import Snapshot
 
 ReasonText = Annotated[
@@ -46,7 +46,7 @@ async def list_bots(call: Call[PageQuery, Nothing], views: Snapshot) -> Response
     after = read_cursor("bots", call.query.cursor)
     rows = await views.across("bots", after_bot=after, limit=call.query.limit + 1)
     failing = await call.services.failing.all()
-    bots = [(row.bot_id, msgspec.json.encode(shown(row.body, failing.get(row.bot_id)))) for row in rows]
+    bots = [(row.bot_id, msgspec.json.encode(listed(row.body, failing.get(row.bot_id)))) for row in rows]
     return page(bots, limit=call.query.limit, listing="bots")
 
 
@@ -57,7 +57,7 @@ async def create_bot(call: Call[Nothing, NewBot]) -> Response:
 
 
 async def show_bot(call: Call[ViewQuery, Nothing], views: Snapshot) -> Response:
-    """One bot, and whether it fails."""
+    """One bot, all that it was created with, and whether it fails."""
     body = await views.row("bots", call.bot_id)
     if body is None:
         raise UnknownBot(f"there is no bot {call.bot_id}")
@@ -105,7 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="All bots, in order of id.",
         query=PageQuery,
         body=Nothing,
-        answer=Page[BotShown],
+        answer=Page[BotListed],
         problems=PROBLEMS,
     ),
     operation(
@@ -127,7 +127,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{PREFIX}/bots/{{bot_id}}",
         least="viewer",
-        summary="A bot, how it is set up, and since when and of what it fails, if it does.",
+        summary="A bot, all that it was created with and holds to, and since when and of what it fails, if it does.",
         query=ViewQuery,
         body=Nothing,
         answer=BotShown,

@@ -12,7 +12,7 @@ from oxbot.api.operations import PREFIX, Call, Operation, operation
 from oxbot.api.reading import PROBLEMS, ViewQuery, placed, reach
 from oxbot.app.bots import UnknownBot
 from oxbot.core.money import text
-from oxbot.views.rows import Amount
+from oxbot.views.amounts import Amount
 
 YEAR_MIN, YEAR_MAX = 1970, 2999
 

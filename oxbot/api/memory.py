@@ -11,8 +11,9 @@ from oxbot.app.bots import UnknownBot
 from oxbot.app.views import RowReader, Snapshot
 from oxbot.core.memory import NO_MEMORY, Memory, Record
 from oxbot.core.money import exact, text
+from oxbot.views.amounts import Amount
 from oxbot.views.remembered import remembered
-from oxbot.views.rows import Amount, TradeRow
+from oxbot.views.rows import TradeRow
 
 PAGE = 1000
 

@@ -21,9 +21,9 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
 
     first, last: the positions whose events were read, ``last`` the head. anchored: how many events the largest trusted
     checkpoint that holds covers; signed: the same for recorded checkpoints. ids_from: the first position whose event id
-    was compared with the table of ids. clock_steps_back: events recorded earlier,
-    by the server's clock, than the event before them; the clock may do that, so it is no problem. nodes_missing: inner
-    nodes of the tree that are not kept but should be; no problem either, since they can be made again from the leaves.
+    was compared with the table of ids. clock_steps_back: events recorded earlier, by the server's clock, than the event
+    before them; the clock may do that, so it is no problem. nodes_missing: inner nodes of the tree that are not kept
+    but should be; no problem either, since they can be made again from the leaves.
     """
 
     origin: str

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 
+from events.bot import BotFact, DecisionMade
 from events.envelope import Metadata
 from events.errors import OxbotError
 from events.identifiers import BotId, Symbol, bot_stream
@@ -13,7 +15,7 @@ from events.log import EventLog
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.clock import Clock
 from oxbot.app.fleet_book import FleetBook
-from oxbot.app.handle import FoldCache, Folded, fold_stream, handle
+from oxbot.app.handle import Decider, FoldCache, Folded, fold_stream, handle
 from oxbot.core.bot import BotDecider, ClaimBot, Lived, NoticeStatus, ObserveFrame
 from oxbot.core.candle_series import SharedSeries
 from oxbot.core.candles import Frame, Series, timeframe_duration
@@ -136,30 +138,36 @@ class BotRunner:
 
     async def _observe(self, frame: Frame) -> None:
         self._view.push(frame)
-        command = ObserveFrame(self._epoch, frame, self._view, self._lived(), await self._fleet())
-        closed_at = frame.open_time + self._candle
         before = self._folded.version
-        self._folded = await handle(
-            self._log,
-            self._decider,
-            self._stream,
-            command,
-            at=closed_at,
-            known=self._folded,
-            cache=self._cache,
-            metadata=self._metadata,
-        )
+        self._folded = await self._live_through(frame)
         self._check_epoch()
         self._cursor = frame.open_time
         if self._folded.version > before:
             logger.info("bot_acted", stream=self._stream, candle=frame.open_time, version=self._folded.version)
 
-    async def _fleet(self) -> Fleet | None:
-        """What others of the fleet have at stake, for a bot that has a limit on it."""
-        configuration = self.state.configuration
-        limits = configuration.limits
+    async def _live_through(self, frame: Frame) -> Folded[BotState]:
+        """The bot after the frame. What others have at stake is asked for once an entry hangs on it, and only then."""
+        limits = self.state.configuration.limits
         limited = limits.fleet_exposure_max is not None or limits.fleet_net_exposure_max is not None
-        return await self._fleets.without(configuration.bot_id) if limited and self._fleets is not None else None
+        if not limited or self._fleets is None:
+            return await self._decided(frame, self._decider)
+        with suppress(_EntryWeighed):
+            return await self._decided(frame, _EntriesAside(self._decider))
+        return await self._decided(frame, self._decider, fleet=await self._fleets.without(self.state.bot_id))
+
+    async def _decided(
+        self, frame: Frame, decider: Decider[BotState, ObserveFrame, BotFact], *, fleet: Fleet | None = None
+    ) -> Folded[BotState]:
+        return await handle(
+            self._log,
+            decider,
+            self._stream,
+            ObserveFrame(self._epoch, frame, self._view, self._lived(), fleet),
+            at=frame.open_time + self._candle,
+            known=self._folded,
+            cache=self._cache,
+            metadata=self._metadata,
+        )
 
     def _lived(self) -> Lived:
         """What this incarnation has lived, so that no later one lives it again under a status that came too late."""
@@ -179,3 +187,27 @@ class BotRunner:
     def _check_epoch(self) -> None:
         if self.state.epoch != self._epoch:
             raise Superseded(f"{self._stream}: epoch {self.state.epoch} has taken over from {self._epoch}")
+
+
+class _EntryWeighed(Exception):
+    """An entry is weighed, which nobody may decide before the fleet was asked about; nothing was recorded."""
+
+
+class _EntriesAside:
+    """Decides as the bot's decider does, but stops short of a cycle that records an entry, allowed or refused.
+
+    All else in a cycle is the same whatever the fleet has at stake: an entry that would pass every other rule is
+    refused, on record each time, as long as the fleet is not known.
+    """
+
+    def __init__(self, decider: BotDecider) -> None:
+        self.initial = decider.initial
+        self.evolve = decider.evolve
+        self._decider = decider
+
+    def decide(self, command: ObserveFrame, state: BotState) -> list[BotFact]:
+        """The facts that follow; raises ``_EntryWeighed`` if there is an entry among them."""
+        facts = self._decider.decide(command, state)
+        if any(isinstance(fact, DecisionMade) and fact.intent in {"enter_long", "enter_short"} for fact in facts):
+            raise _EntryWeighed
+        return facts

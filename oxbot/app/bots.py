@@ -1,9 +1,9 @@
 """What people do to bots: create, start, pause, stop, halt. Every one of these is an append through ``handle``."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 from uuid_utils import uuid7
@@ -22,15 +22,19 @@ from events.values import (
     RiskLimits,
     Sizing,
 )
+from oxbot.app.given import setting_text
 from oxbot.app.handle import FoldCache, Folded, fold_stream, handle
 from oxbot.core.bot import BotDecider, PauseBot, SetTradingState, StartBot, StopBot
 from oxbot.core.creation import AS_ITS_FLEET, CreateBot
 from oxbot.core.fleet import FleetDecider, SwitchFleet
 from oxbot.core.state import BotState
+from oxbot.core.strategy import InvalidParameter
 
 PAGE = 1000
 
 StatusCommand = StartBot | PauseBot | StopBot | SetTradingState
+Setting = Annotated[object, msgspec.Meta(extra_json_schema={"type": ["string", "number", "boolean"]})]
+"""A parameter of a strategy as a person gives it: text, a number of which no digit is lost, or true or false."""
 
 
 class UnknownBot(OxbotError):
@@ -53,18 +57,33 @@ class PaperTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class NewBot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a person says of a bot to be created; capital in quote currency, instruments by symbol."""
+    """What a person says of a bot to be created; capital in quote currency, instruments by symbol.
+
+    A parameter that is nothing of what a ``Setting`` may be raises ``ValueError`` naming it.
+    """
 
     name: str
     symbols: tuple[Symbol, ...]
     strategy: str = "ema_cross"
-    parameters: dict[str, str] = {}
+    parameters: Mapping[str, Setting] = {}
     capital: Decimal = Decimal(10000)
     limits: RiskLimits = RiskLimits()
     sizing: Sizing | None = None
     paper: PaperModel | None = None
     leverage: Decimal | None = None
     instruments: dict[Symbol, PaperTerms] = {}
+
+    def __post_init__(self) -> None:
+        for name, value in self.parameters.items():
+            try:
+                setting_text(value)
+            except ValueError as error:
+                raise ValueError(f"parameter `{name}` {error}") from error
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The strategy's parameters in the text form in which strategies take them."""
+        return {name: setting_text(value) for name, value in self.parameters.items()}
 
 
 class CommandResult(NamedTuple):
@@ -143,7 +162,10 @@ class BotCommands:
             begins_at=await self._market.next_open(),
         )
         command = msgspec.structs.replace(command, trading=told)
-        result = _result(chosen, await self._handle(chosen, command, by=by))
+        try:
+            result = _result(chosen, await self._handle(chosen, command, by=by))
+        except InvalidParameter as refused:
+            raise InvalidParameter(f"{refused}{_read_as_text(request)}") from refused
         # A switch that is set after this look finds the bot; one that was set before is seen.
         while (switch := await self.fleet_trading()) != told:
             told = switch
@@ -253,7 +275,7 @@ def creation(
         fleet=fleet,
         name=request.name,
         strategy=request.strategy,
-        parameters=dict(request.parameters),
+        parameters=request.settings,
         market=MarketReference(
             venue=market.venue,
             timeframe=market.timeframe,
@@ -288,6 +310,13 @@ def _instruments(request: NewBot, market: MarketTerms) -> tuple[Instrument, ...]
 def _on(offered: Instrument, terms: PaperTerms | None) -> Instrument:
     """The instrument on these terms; steps and smallest notional are always the market's."""
     return offered if terms is None else msgspec.structs.replace(offered, **msgspec.structs.asdict(terms))
+
+
+def _read_as_text(request: NewBot) -> str:
+    """What a refusal that speaks of text must add where something else was given."""
+    texts = request.settings
+    others = [f"{name}={texts[name]}" for name, value in request.parameters.items() if not isinstance(value, str)]
+    return f" (read as text: {', '.join(others)})" if others else ""
 
 
 def _result(bot_id: BotId, folded: Folded[BotState]) -> CommandResult:

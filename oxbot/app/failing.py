@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from events.identifiers import BotId
-from oxbot.views.rows import BotRow
+from oxbot.views.rows import BotLine, BotRow
 
 FAILURES = ("failed", "crashed")
 
@@ -35,19 +35,31 @@ class FailingBots(Protocol):
         ...
 
 
-class BotShown(BotRow, frozen=True, kw_only=True):
-    """A bot, how it is set up, and whether it fails: since when it has not lived, as its supervisor last saw it."""
+class BotListed(BotLine, frozen=True, kw_only=True):
+    """A bot in a list, and whether it fails: since when it has not lived, as its supervisor last saw it."""
 
     failing_since: datetime | None = None
     error: str | None = None
 
 
+class BotShown(BotRow, frozen=True, kw_only=True):
+    """A bot, all that it was created with, and whether it fails, as in a list."""
+
+    failing_since: datetime | None = None
+    error: str | None = None
+
+
+SeenT = TypeVar("SeenT", BotListed, BotShown)
+
+
 def shown(body: bytes, failing: FailingBot | None) -> BotShown:
     """A bot's row as it is shown."""
-    bot = msgspec.json.decode(body, type=BotShown)
-    if failing is None:
-        return bot
-    return msgspec.structs.replace(bot, failing_since=failing.failing_since, error=failing.error)
+    return _seen(msgspec.json.decode(body, type=BotShown), failing)
+
+
+def listed(body: bytes, failing: FailingBot | None) -> BotListed:
+    """A bot's row as it is listed."""
+    return _seen(msgspec.json.decode(body, type=BotListed), failing)
 
 
 class Failures:
@@ -82,3 +94,9 @@ class Failures:
         if gone:
             await self._store.recovered(gone)
             self._stored = {bot_id: error for bot_id, error in self._stored.items() if bot_id not in gone}
+
+
+def _seen(bot: SeenT, failing: FailingBot | None) -> SeenT:
+    if failing is None:
+        return bot
+    return msgspec.structs.replace(bot, failing_since=failing.failing_since, error=failing.error)

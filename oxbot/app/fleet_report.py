@@ -10,11 +10,15 @@ from events.identifiers import BotId
 from oxbot.app.bots import UnknownBot
 from oxbot.app.equity import EquityReader
 from oxbot.app.views import ViewReader
-from oxbot.core.money import exact, text
-from oxbot.views.equity import max_drawdown, result_at, worth
-from oxbot.views.rows import Amount, BotRow, HoldingRow, PortfolioRow, PositionRow, Row, TradeRow
+from oxbot.core.candles import timeframe_duration
+from oxbot.core.money import ZERO, exact, ratio, text
+from oxbot.core.returns import Point, drawdown
+from oxbot.views.amounts import Amount
+from oxbot.views.equity import capital_flows, result_at, worth
+from oxbot.views.rows import BotRow, HoldingRow, PortfolioRow, PositionRow, Row, TradeRow
 
 ROWS_MAX = 1_000_000
+POINTS_MAX = 10_000_000
 
 RowT = TypeVar("RowT", bound=Row)
 
@@ -51,7 +55,7 @@ class OpenResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BotResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One bot's result; ``max_drawdown`` is a fraction of the highest equity before it."""
+    """One bot's result; ``max_drawdown`` is a fraction of the highest equity before it, capital flows left out."""
 
     name: str
     strategy: str
@@ -93,7 +97,7 @@ class FleetReporter:
         """The bot's result at the newest closed candle."""
         bot = await self._one(bot_id, BotRow)
         portfolio = await self._one(bot_id, PortfolioRow)
-        curve = await self._equity.curve(bot_id)
+        fallen = await self._fallen(bot_id, bot)
         marks = await self._equity.marks(bot_id)
         positions = await self._many(bot_id, PositionRow)
         trades = await self._many(bot_id, TradeRow)
@@ -109,10 +113,20 @@ class FleetReporter:
             cash=portfolio.cash,
             equity=text(equity),
             fees=portfolio.fees,
-            max_drawdown=text(max_drawdown((capital, *(point.equity for point in curve)))),
+            max_drawdown=text(fallen),
             trades=tuple(_trade_result(trade) for trade in trades),
             open=opened,
         )
+
+    async def _fallen(self, bot_id: BotId, bot: BotRow) -> Decimal:
+        """The deepest fall of the curve that begins with the bot's first capital, capital flows left out of it."""
+        holdings = await self._equity.holdings(bot_id, self._views)
+        if holdings is None or not holdings.rows:
+            return ZERO
+        marked = await self._equity.marked(holdings, begins_at=None, ends_before=None, points_max=POINTS_MAX)
+        first = Point(bot.begins_at - timeframe_duration(bot.timeframe), Decimal(holdings.rows[0].capital))
+        curve = [first, *(Point(point.at, point.equity) for point in marked)]
+        return ratio(Decimal(drawdown(curve, capital_flows(holdings.rows)).deepest), Decimal(1))
 
     async def _one(self, bot_id: BotId, kind: type[RowT]) -> RowT:
         body = await self._views.row(kind.view, bot_id)

@@ -1,10 +1,11 @@
 """What a person gives as JSON, checked beyond its types: no field that nobody reads, no number of endless digits."""
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 import msgspec
 
 from events.errors import OxbotError
+from oxbot.core import money
 
 DECIMAL_DIGITS_MAX = 40
 
@@ -32,6 +33,34 @@ def check_given(given: object, read: object, path: str = "$") -> None:
             check_given(value, item, f"{path}[{number}]")
     elif isinstance(read, Decimal) and not _is_plain(read):
         raise BadField(f"Expected a number of at most {DECIMAL_DIGITS_MAX} digits - at `{path}`")
+
+
+def exact_number(written: str) -> Decimal:
+    """A number of a JSON text, with every digit that is written. Raises ``ValueError`` for one beyond all bounds."""
+    try:
+        return Decimal(written)
+    except InvalidOperation as error:
+        raise ValueError(f"Number out of range: {written[:DECIMAL_DIGITS_MAX]}") from error
+
+
+def setting_text(given: object) -> str:
+    """A strategy's parameter as text, given as that, as an exact number or as true or false. Else ``ValueError``."""
+    match given:
+        case str():
+            return given
+        case bool():
+            return "true" if given else "false"
+        case int() | Decimal() if _is_plain(Decimal(given)):
+            return money.text(Decimal(given))
+        case int() | Decimal():
+            raise ValueError(f"must be a number of at most {DECIMAL_DIGITS_MAX} digits")
+        case float():
+            raise ValueError("must be an exact number, not a float")
+        case _:
+            raise ValueError(f"must be text, a number, or true or false, not {_JSON.get(type(given), 'anything else')}")
+
+
+_JSON: dict[type, str] = {list: "an array", dict: "an object", type(None): "null"}
 
 
 def _is_plain(number: Decimal) -> bool:

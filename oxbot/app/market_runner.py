@@ -79,10 +79,10 @@ class MarketProgress(msgspec.Struct, frozen=True, kw_only=True):
 class MarketRunner:
     """One market for any number of followers.
 
-    Its head runs at most ``WINDOW`` frames ahead of the slowest follower, so a slow or dead one is waited for, and a
-    frame that has left memory is read again, from ``history`` if there is one, else from the source: nothing is
-    dropped. ``followers`` of them must have asked before time begins to pass; it begins after ``begins_after``, or else
-    after the slowest of them.
+    Its head runs at most ``WINDOW`` frames and a page ahead of the slowest follower, so a slow or dead one is waited
+    for, and a frame that has left memory is read again, from ``history`` if there is one, else from the source: nothing
+    is dropped. ``followers`` of them must have asked before time begins to pass; it begins after ``begins_after``, or
+    else after the slowest of them.
     """
 
     def __init__(

@@ -15,12 +15,13 @@ from events.identifiers import BotId
 from oxbot.adapters.postgres_failing_bots import PostgresFailingBots
 from oxbot.app.bots import BotCommands, CommandResult, UnknownBot
 from oxbot.app.equity import EquityReader, EverythingStoredIsClosed
-from oxbot.app.failing import shown
+from oxbot.app.failing import listed, shown
 from oxbot.app.fleet_report import FleetReporter
 from oxbot.app.fleet_switch import Switched, switch_fleet
 from oxbot.app.projection import ProjectionRunner
 from oxbot.app.views import StoredRow
 from oxbot.cli.audit_words import printable
+from oxbot.cli.bot_tables import print_bot
 from oxbot.cli.bots_named import bot_meant
 from oxbot.cli.columns import print_rows
 from oxbot.cli.inputs import InvalidInput, parse_amount, parse_parameters, parse_symbols
@@ -28,7 +29,7 @@ from oxbot.cli.installation import Installation, open_installation
 from oxbot.cli.new_bot import new_bot
 from oxbot.config import load_settings
 from oxbot.logs import configure_logs
-from oxbot.views.rows import BotRow, PortfolioRow
+from oxbot.views.rows import BotLine, PortfolioRow
 from oxbot.wiring.strategies import installed_strategies
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show, start, pause, stop and halt bots.")
@@ -49,7 +50,7 @@ def list_bots(as_json: _Json = False) -> None:
 
     async def work(installation: Installation) -> None:
         failing = await PostgresFailingBots(installation.stores.pool).all()
-        bots = [shown(row.body, failing.get(row.bot_id)) for row in await _all(installation, "bots")]
+        bots = [listed(row.body, failing.get(row.bot_id)) for row in await _all(installation, "bots")]
         if as_json:
             sys.stdout.write(msgspec.json.encode(bots).decode() + "\n")
             return
@@ -135,8 +136,8 @@ def activate(bot: _OneOrAll = None, everyone: _All = False, reason: _Reason = ""
 
 
 @app.command()
-def show(bot: _BotArgument) -> None:
-    """Show a bot's result so far, as JSON."""
+def show(bot: _BotArgument, as_json: _Json = False) -> None:
+    """Show a bot's result so far, and all that it was created with: the limits that hold, what it trades."""
 
     async def work(installation: Installation) -> None:
         stores = installation.stores
@@ -147,8 +148,12 @@ def show(bot: _BotArgument) -> None:
         failing = await PostgresFailingBots(stores.pool).all()
         equity = EquityReader(stores.views, stores.candles, EverythingStoredIsClosed())
         result = await FleetReporter(stores.views, equity).bot(bot_id)
-        found = {"bot": shown(body, failing.get(bot_id)), "result": result}
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
+        found = shown(body, failing.get(bot_id))
+        if not as_json:
+            print_bot(found, result)
+            return
+        both = msgspec.json.encode({"bot": found, "result": result})
+        sys.stdout.write(msgspec.json.format(both).decode() + "\n")
 
     _run(work)
 
@@ -195,7 +200,7 @@ def _say(result: CommandResult, *, as_json: bool) -> None:
         sys.stdout.write(f"bot {result.bot_id} is {result.status}{trading}\n")
 
 
-def _columns(bot: BotRow, portfolio: bytes) -> tuple[str, ...]:
+def _columns(bot: BotLine, portfolio: bytes) -> tuple[str, ...]:
     money = msgspec.json.decode(portfolio, type=PortfolioRow)
     standing = bot.bot_id, bot.fleet, printable(bot.name), bot.status, bot.trading
     return *standing, bot.strategy, ", ".join(bot.symbols), money.cash, money.free

@@ -7,7 +7,7 @@ import msgspec
 from events.errors import OxbotError
 from events.identifiers import BotId
 from oxbot.app.views import StoredRow
-from oxbot.views.rows import BotRow
+from oxbot.views.rows import BotLine
 
 
 class AmbiguousBot(OxbotError):
@@ -19,7 +19,7 @@ def bot_meant(text: str, rows: Sequence[StoredRow]) -> BotId:
 
     Raises ``AmbiguousBot``.
     """
-    bots = [msgspec.json.decode(row.body, type=BotRow) for row in rows]
+    bots = [msgspec.json.decode(row.body, type=BotLine) for row in rows]
     if any(bot.bot_id == text for bot in bots):
         return BotId(text)
     named = [bot for bot in bots if bot.name == text]

@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
 from oxbot.app.bots import NewBot
-from oxbot.app.given import BadField, check_given
+from oxbot.app.given import BadField, check_given, exact_number
 from oxbot.cli.inputs import InvalidInput
 
 FILE_BYTES_MAX = 64 * 1024
@@ -37,7 +36,7 @@ def _read(file: Path) -> dict[str, object]:
         raise InvalidInput(f"{file} has more than {FILE_BYTES_MAX} bytes")
     try:
         # So that no digit of a number is lost, and no field given twice passes as if it had been given once.
-        body = json.loads(content, parse_float=Decimal, object_pairs_hook=_fields)
+        body = json.loads(content, parse_float=exact_number, object_pairs_hook=_fields)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{file} is not JSON: {error}") from error
     if not isinstance(body, dict):

@@ -142,7 +142,8 @@ class BotDecider:
         """The facts that follow; none if the command changes nothing.
 
         For a person's command that cannot be followed it raises ``CommandRefused``; for one that no bot could follow,
-        ``InvalidCommand``, ``InvalidLimits``, ``UnknownStrategy``, ``InvalidParameter`` or ``UnknownTimeframe``.
+        ``InvalidCommand``, ``InvalidLimits``, ``InvalidSizing``, ``UnknownStrategy``, ``InvalidParameter`` or
+        ``UnknownTimeframe``.
         """
         with exact():
             if isinstance(command, ObserveFrame):

@@ -27,7 +27,7 @@ class StrategyLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParameterShown(msgspec.Struct, frozen=True, kw_only=True):
-    """One parameter; values are given as text. A type, bounds and meaning that are not told are empty."""
+    """One parameter, its default as it is recorded: text. A type, bounds and meaning that are not told are empty."""
 
     name: str
     type: str

@@ -30,7 +30,7 @@ from oxbot.core.orders import LIMITED_KINDS, Order
 from oxbot.core.paper_margin import Held
 from oxbot.core.paper_prices import Terms
 from oxbot.core.paper_venue import CandleMatch
-from oxbot.core.risk import LETS_THROUGH, Denial, assess, passed_loss_limits
+from oxbot.core.risk import AFTER_FLEET, LETS_THROUGH, Denial, assess, passed_loss_limits
 from oxbot.core.state import BotState, evolve
 from oxbot.core.strategy import BoundStrategy, Holding, Signal, StrategyState
 from oxbot.core.trips import Refused
@@ -231,9 +231,14 @@ class Cycle:
         self._deny(decision, denial, reason=fault or "" if denial.rule == "order_validity" else "")
 
     def _said_today(self, decision: DecisionMade, denial: Denial) -> bool:
-        """Whether the log says so already: what is refused candle after candle can be derived but for the fleet's."""
+        """Whether the log says so already: what is refused candle after candle can be derived.
+
+        Not so where the fleet's limits were looked at: what the fleet had at stake is on record nowhere else.
+        """
+        passed = decision.fleet_position is not None and denial.rule in AFTER_FLEET
         said = Refused(denial.rule, decision.setup, decision.at.date())
-        return said in self._state.refused.get(decision.symbol, ()) and not denial.rule.startswith("fleet_")
+        known = said in self._state.refused.get(decision.symbol, ())
+        return known and not (passed or denial.rule.startswith("fleet_"))
 
     def _deny(self, decision: DecisionMade, denial: Denial, *, reason: str) -> None:
         self._emit(

@@ -99,22 +99,13 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         settled = self.realised - self.fees + self.funding + self.covered
         return settled if self.kind == "perpetual" else settled - self.cost
 
-    @property
-    def bankruptcy_price(self) -> Decimal | None:
-        """Where the loss has used up the margin, for people to read; None for spot and where no price does that."""
-        if self.kind == "spot":
-            return None
-        with exact():
-            price = ratio(self.cost - self._signed(self.margin), self.quantity)
-        return price if price > 0 else None
-
     def unrealised(self, mark: Decimal) -> Decimal:
         """What closing at the mark would earn on what is held now, before fees."""
         return self._signed(self.quantity * mark - self.cost)
 
     def shortfall(self, price: Decimal, fee: Decimal) -> Decimal:
         """How far closing at the price would lose more than the margin, fee included; 0 if it would not."""
-        return max(ZERO, fee - self.unrealised(price) - self.margin)
+        return shortfall(self.side, cost=self.cost, proceeds=self.quantity * price, fee=fee, margin=self.margin)
 
     def liquidation_price(self, instrument: Instrument) -> Decimal | None:
         """The tick at which the venue liquidates; None for spot, and for a long that no price can bring so far.
@@ -232,7 +223,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     def liquidate(self, fact: PositionLiquidated) -> Booked:
         """The books after the venue closed a perpetual's whole position: cash changes by result - fee + covered.
 
-        ``Position.shortfall`` says what must be covered. Raises ``UnknownPosition`` for any other than what is held.
+        ``shortfall`` says what must be covered. Raises ``UnknownPosition`` for any other than what is held.
         """
         held = self.positions.get(fact.symbol)
         if held is None or (held.kind, held.side, held.quantity) != ("perpetual", fact.side, fact.quantity):
@@ -284,6 +275,15 @@ def initial_margin(notional: Decimal, leverage: Decimal) -> Decimal:
     """``notional / leverage``, rounded up to 18 decimals; both at least 0, leverage above it."""
     step = leverage * _UNIT
     return ceil_to_step(notional, step) // step * _UNIT
+
+
+def shortfall(side: PositionSide, *, cost: Decimal, proceeds: Decimal, fee: Decimal, margin: Decimal) -> Decimal:
+    """How far a close loses more than the margin, fee included; 0 if it does not. All in quote currency.
+
+    ``cost`` is what was paid for the position, for a short received, and ``proceeds`` is its quantity at the price.
+    """
+    loss = cost - proceeds if side == "long" else proceeds - cost
+    return max(ZERO, loss + fee - margin)
 
 
 def fee_value(fill: OrderFilled) -> Decimal:

@@ -1,6 +1,7 @@
 """What a bot remembers of its own closed trades: per setup and symbol, how many there were and how they went.
 
-A fold of the bot's stream, so at any moment it holds what had closed by then and nothing later.
+A fold of the bot's stream, so at any moment it holds what had closed by then and nothing later. Its sums are made under
+``money.exact()``, as those of the books are.
 """
 
 from decimal import Decimal
@@ -61,7 +62,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def expectancy(self) -> Decimal | None:
-        """Mean net result per unit of entry cost; None without trades."""
+        """Mean net result per unit of entry cost; None where nothing was paid to enter."""
         return prorate(Decimal(1), self.net, self.cost) if self.cost else None
 
 

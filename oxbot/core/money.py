@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from decimal import (
+    ROUND_DOWN,
     ROUND_HALF_EVEN,
     Context,
     Decimal,
@@ -13,7 +14,8 @@ from decimal import (
 )
 
 _EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
-_RATIO = Context(prec=80, rounding=ROUND_HALF_EVEN)
+# So many digits that no quotient of amounts in bounds is taken for a tie, or for none, before it is rounded.
+_RATIO = Context(prec=120, rounding=ROUND_HALF_EVEN)
 
 _SMALLEST = Decimal("1e-18")
 
@@ -35,7 +37,7 @@ def fault(amount: Decimal) -> str | None:
     """
     if not amount.is_finite():
         return f"is {amount}, not a number"
-    if abs(amount) >= AMOUNT_MAX:
+    if amount.copy_abs() >= AMOUNT_MAX:
         return f"is {amount}, but must be below {AMOUNT_MAX:f}"
     if _last_exponent(amount) < -DECIMALS_MAX:
         return f"is {amount}, but may have at most {DECIMALS_MAX} decimals"
@@ -61,9 +63,14 @@ def quantity_for_notional(notional: Decimal, price: Decimal, lot: Decimal) -> De
 def prorate(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     """``amount * part / whole`` to 18 decimals, half to even; the one quotient that is booked. ``whole`` is not 0.
 
-    What is left of the amount is the amount less this, so that the parts of an amount add up to it.
+    What is left of the amount is the amount less this, so that the parts of an amount add up to it. So that no less
+    than nothing is left, it is rounded towards 0 where a part of the whole would come to more than the amount.
     """
-    return _RATIO.divide(amount * part, whole).quantize(_SMALLEST, context=_RATIO)
+    quotient = _RATIO.divide(_EXACT.multiply(amount, part), whole)
+    nearest = quotient.quantize(_SMALLEST, context=_RATIO)
+    if part.copy_abs() <= whole.copy_abs() and nearest.copy_abs() > amount.copy_abs():
+        return quotient.quantize(_SMALLEST, rounding=ROUND_DOWN, context=_RATIO)
+    return nearest
 
 
 def ratio(numerator: Decimal, denominator: Decimal) -> Decimal:
@@ -84,6 +91,12 @@ def text(amount: Decimal) -> str:
 
 
 def _last_exponent(amount: Decimal) -> int:
-    """The exponent of a finite number's last digit that is not zero: -1 for 1.50."""
-    exponent = amount.normalize(_EXACT).as_tuple().exponent
+    """The exponent of a finite number's last digit that is not zero: -1 for 1.50.
+
+    One with more digits than money ever has counts to its very last.
+    """
+    try:
+        exponent = amount.normalize(_EXACT).as_tuple().exponent
+    except Inexact:
+        exponent = amount.as_tuple().exponent
     return exponent if isinstance(exponent, int) else 0

@@ -16,6 +16,7 @@ from events.bot import (
     OrderExpired,
     OrderFilled,
     OrderInDoubt,
+    OrderProgress,
     OrderReason,
     OrderRejected,
     OrderRequested,
@@ -35,18 +36,6 @@ OrderEvent = Literal[
     "accepted", "rejected", "in_doubt", "triggered", "amended", "cancel_requested", "cancel_rejected",
     "filled_in_part", "filled_in_full", "cancelled", "expired",
 ]  # fmt: skip
-OrderProgress = (
-    OrderAccepted
-    | OrderRejected
-    | OrderInDoubt
-    | OrderTriggered
-    | OrderAmended
-    | OrderCancelRequested
-    | OrderCancelRejected
-    | OrderFilled
-    | OrderCancelled
-    | OrderExpired
-)
 Step = OrderStatus | Literal["as_before"]
 """The status that a fact leads to; "as_before" is what the order was before a cancel was asked for or a doubt arose."""
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from events.bot import FundingSettled, PositionLiquidated
 from events.values import PositionSide, Side
 from oxbot.core.candles import Candle
+from oxbot.core.ledger import shortfall
 from oxbot.core.money import ZERO
 from oxbot.core.paper_prices import Terms
 
@@ -61,7 +62,6 @@ def liquidation(held: Held, candle: Candle, price: Decimal, terms: Terms) -> Pos
     """The venue closes the whole position at this price, and bears what the margin does not cover."""
     notional = held.quantity * price
     fee = notional * terms.instrument.liquidation_fee
-    loss = held.cost - notional if held.side == "long" else notional - held.cost
     return PositionLiquidated(
         symbol=terms.instrument.symbol,
         at=candle.open_time,
@@ -69,7 +69,7 @@ def liquidation(held: Held, candle: Candle, price: Decimal, terms: Terms) -> Pos
         quantity=held.quantity,
         price=price,
         fee=fee,
-        covered=max(ZERO, loss + fee - held.margin),
+        covered=shortfall(held.side, cost=held.cost, proceeds=notional, fee=fee, margin=held.margin),
     )
 
 

@@ -47,7 +47,7 @@ class CandleMatch:
     """
 
     def __init__(self, candle: Candle, terms: Terms, *, before: datetime | None = None) -> None:
-        """``before`` is when the symbol's last candle opened, if that is not one candle ago: funding counts from it."""
+        """``before`` is when the symbol's last candle opened (None: one candle ago): funding counts from it."""
         self._before = before
         self._candle = candle
         self._terms = terms

@@ -1,17 +1,18 @@
-"""The parameters of strategies: structs of bounded numbers, made from text and recorded as text."""
+"""The parameters of strategies: structs of bounded numbers, made from text, recorded as text, bound by strategies."""
 
 import math
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
 from events.values import Parameter
 from oxbot.core import money
-from oxbot.core.strategy import InvalidParameter
+from oxbot.core.strategy import BoundStrategy, InvalidParameter
 
 ParametersT = TypeVar("ParametersT", bound="Parameters")
 
@@ -83,6 +84,26 @@ def restore(kind: type[ParametersT], recorded: tuple[Parameter, ...], strategy: 
 def as_parameters(parameters: Parameters) -> tuple[Parameter, ...]:
     """Every parameter as it is recorded; the text of a default is its plain number."""
     return tuple(Parameter(name=name, value=_text(getattr(parameters, name))) for name in parameters.__struct_fields__)
+
+
+class Parametrised(ABC, Generic[ParametersT]):
+    """A strategy whose parameters are a struct: it names itself, its version and the struct, and is bound to one."""
+
+    name: str
+    version: int
+    parameter_type: type[ParametersT]
+
+    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
+        """Every parameter with its given or default value, checked. Raises ``InvalidParameter``."""
+        return as_parameters(convert(self.parameter_type, given, self.name))
+
+    def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
+        """The strategy under the parameters that were recorded. Raises ``InvalidParameter``."""
+        return self.bound(restore(self.parameter_type, parameters, self.name))
+
+    @abstractmethod
+    def bound(self, parameters: ParametersT) -> BoundStrategy:
+        """The strategy under these parameters."""
 
 
 def _text(value: object) -> str:

@@ -38,9 +38,10 @@ class Flow(NamedTuple):
 class Drawdown(NamedTuple):
     """How far a curve fell below its highest point so far, as a share of that high, and in money.
 
-    ``began_at`` is the high before the deepest fall and ``bottom_at`` its lowest point; None without any fall.
-    ``absolute`` is the largest fall in money, which need not be the deepest share. ``longest`` is the longest time from
-    a high until it was reached again, or until the end. ``current`` is how far below its high the curve ends.
+    ``deepest`` and ``current``, how far below its high the curve ends, are fractions: 0.25 is a quarter lost.
+    ``absolute`` is the largest fall in quote currency, which need not be the deepest share. ``began_at`` is the high
+    before the deepest fall and ``bottom_at`` its lowest point; None without any fall. ``longest`` is the longest time
+    from a high until it was reached again, or until the end.
     """
 
     deepest: float
@@ -111,17 +112,22 @@ def returns_by_day(curve: Sequence[Point], index: NDArray[np.float64]) -> list[f
 
 
 def drawdown(curve: Sequence[Point], flows: Sequence[Flow] = ()) -> Drawdown:
-    """How far the curve fell, flows left out. Raises ``InvalidCurve``.
-
-    A share of the high: Magdon-Ismail and Atiya, "Maximum drawdown", Risk 17 (2004), on the growth index.
-    """
+    """How far the curve fell, flows left out: ``falls`` of its growth index. Raises ``InvalidCurve``."""
     return drawdown_of(curve, growth_index(curve, flows), flows)
+
+
+def falls(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each value is below the highest up to it, as a fraction of that high: 0.25 is a quarter lost; shape (n,).
+
+    0 until a value is above 0. The largest is the maximum drawdown of Magdon-Ismail and Atiya, Risk 17 (2004).
+    """
+    highest = np.maximum.accumulate(values)
+    return 1 - np.divide(values, highest, out=np.ones_like(values), where=highest > 0)
 
 
 def drawdown_of(curve: Sequence[Point], index: NDArray[np.float64], flows: Sequence[Flow]) -> Drawdown:
     """``drawdown`` of a growth index that is known already."""
-    highest = np.maximum.accumulate(index)
-    below = 1 - index / highest
+    below = falls(index)
     bottom = int(np.argmax(below))
     deepest = float(below[bottom])
     high = int(np.argmax(index[: bottom + 1]))
@@ -130,7 +136,7 @@ def drawdown_of(curve: Sequence[Point], index: NDArray[np.float64], flows: Seque
         absolute=_largest_fall(curve, flows),
         began_at=curve[high].at if deepest > 0 else None,
         bottom_at=curve[bottom].at if deepest > 0 else None,
-        longest=_longest(curve, np.flatnonzero(index >= highest)),
+        longest=_longest(curve, np.flatnonzero(below == 0)),
         current=float(below[-1]),
     )
 

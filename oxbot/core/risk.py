@@ -14,13 +14,13 @@ from events.values import RiskLimits
 from oxbot.core import risk_rules as size
 from oxbot.core import risk_rules_bracket as bracket
 from oxbot.core import risk_rules_history as history
-from oxbot.core.money import exact, text
+from oxbot.core.money import exact
 from oxbot.core.risk_context import EntryContext, Finding
-from oxbot.core.risk_limits import LIMITS, InvalidLimits, check_limits, value_of
+from oxbot.core.risk_limits import LIMITS, InvalidLimits, check_limits, value_text
 from oxbot.core.risk_rules_history import daily_loss, drawdown
 
 __all__ = [
-    "LETS_THROUGH", "RULES", "Denial", "EntryContext", "InvalidLimits", "LimitRow", "Rule", "assess",
+    "AFTER_FLEET", "LETS_THROUGH", "RULES", "Denial", "EntryContext", "InvalidLimits", "LimitRow", "Rule", "assess",
     "check_limits", "limits_table", "passed_loss_limits",
 ]  # fmt: skip
 
@@ -155,6 +155,9 @@ RULES: Mapping[str, Rule] = {
 }
 """Every rule by name, in the order in which they are asked."""
 
+AFTER_FLEET = frozenset(RULES) - frozenset(tuple(RULES)[: tuple(RULES).index("fleet_net_exposure_max") + 1])
+"""The rules that are asked only of an entry for which the fleet's limits have room."""
+
 LETS_THROUGH: Mapping[TradingState, frozenset[OrderReason]] = {
     "active": frozenset(get_args(OrderReason)),
     "reducing": frozenset(get_args(OrderReason)) - {"entry"},
@@ -198,12 +201,12 @@ def _rows(name: str, rule: Rule) -> Iterator[LimitRow]:
     if not paths:
         yield LimitRow(rule=name, limit="", unit="", meaning=rule.description, default="", bounds="")
     for path in paths:
-        limit, default = LIMITS[path], value_of(RiskLimits(), path)
+        limit = LIMITS[path]
         yield LimitRow(
             rule=name,
             limit=path,
             unit=limit.unit,
             meaning=limit.meaning or rule.description,
-            default="none" if default is None else text(Decimal(default)),
+            default=value_text(RiskLimits(), path),
             bounds=limit.bounds_text,
         )

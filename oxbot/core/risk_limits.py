@@ -8,6 +8,7 @@ import msgspec
 from events.errors import OxbotError
 from events.values import RiskLimits
 from oxbot.core.bounds import Bounds, count, fraction
+from oxbot.core.money import text
 
 CANDLES_MAX = 10_000
 TRADES_MAX = 100
@@ -101,6 +102,14 @@ def value_of(limits: RiskLimits, path: str) -> Decimal | int | None:
             return None
         value = getattr(value, name)
     return value  # type: ignore[return-value]  # a path of LIMITS ends at a number
+
+
+def value_text(limits: RiskLimits, path: str) -> str:
+    """The value of a limit by its path, in words: a number, yes or no, or none."""
+    value = value_of(limits, path)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else text(Decimal(value))
 
 
 def _faults(limits: RiskLimits) -> Iterator[str]:

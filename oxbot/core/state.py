@@ -25,18 +25,10 @@ from events.bot import (
     FundingSettled,
     HighWaterRaised,
     LifecycleFact,
-    OrderAccepted,
-    OrderAmended,
-    OrderCancelled,
-    OrderCancelRejected,
-    OrderCancelRequested,
     OrderDenied,
-    OrderExpired,
     OrderFilled,
-    OrderInDoubt,
-    OrderRejected,
+    OrderProgress,
     OrderRequested,
-    OrderTriggered,
     PositionLiquidated,
     TradingState,
     TradingStateSet,
@@ -48,7 +40,7 @@ from events.values import Instrument, PaperModel, Sizing
 from oxbot.core.ledger import Booked, Ledger
 from oxbot.core.memory import Memory, Outcome
 from oxbot.core.money import ZERO, exact, prorate
-from oxbot.core.orders import CLOSED, Order, OrderProgress, progressed, requested
+from oxbot.core.orders import CLOSED, Order, progressed, requested
 from oxbot.core.trips import ClosedTrade, Note, Refused, Trip, closed_trade, stop_distance
 
 BotStatus = Literal["absent", "created", "running", "paused", "stopped", "halted"]
@@ -214,18 +206,7 @@ def _evolve(state: BotState, fact: BotFact) -> BotState:
             return replace(state, cursor=fact.at, refused=refused)
         case OrderRequested():
             return _with_request(state, fact)
-        case (
-            OrderAccepted()
-            | OrderRejected()
-            | OrderInDoubt()
-            | OrderTriggered()
-            | OrderAmended()
-            | OrderCancelRequested()
-            | OrderCancelRejected()
-            | OrderFilled()
-            | OrderCancelled()
-            | OrderExpired()
-        ):
+        case _ if isinstance(fact, OrderProgress):
             return _with_progress(state, fact)
         case FundingSettled() | PositionLiquidated() | CapitalDeposited() | CapitalWithdrawn():
             return _with_money(state, fact)

@@ -49,7 +49,7 @@ class Note(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """What the gate last said of a symbol: by which rule, of which setup, on which day (UTC)."""
+    """One refusal of an entry, of those that a symbol had today: by which rule, of which setup, on which day (UTC)."""
 
     rule: str
     setup: str

@@ -20,10 +20,11 @@ from oxbot.views.rows import (
     TradeReason,
     TradeRow,
 )
+from oxbot.views.setup import FeesInForce, InstrumentInForce, LimitsInForce, PaperInForce, SizingInForce, in_force
 
 
 def bot_row(state: BotState, created_at: datetime | None) -> BotRow:
-    """The bot and its setup."""
+    """The bot and all that it was created with."""
     bot = state.configuration
     return BotRow(
         bot_id=bot.bot_id,
@@ -41,6 +42,13 @@ def bot_row(state: BotState, created_at: datetime | None) -> BotRow:
         created_at=created_at or bot.market.begins_at,
         trading=state.trading,
         leverage=text(state.leverage),
+        limits=in_force(bot.limits, LimitsInForce),
+        sizing=in_force(state.sizing, SizingInForce),
+        paper=in_force(state.paper, PaperInForce),
+        fees=in_force(bot.fees, FeesInForce),
+        instruments={
+            instrument.symbol: in_force(instrument, InstrumentInForce) for instrument in bot.market.instruments
+        },
     )
 
 
@@ -54,6 +62,7 @@ def holding_row(state: BotState, since: datetime) -> HoldingRow:
         cash=text(state.ledger.cash),
         quantities=tuple((symbol, text(quantity)) for symbol, quantity in sorted(held.items())),
         owed=text(sum((_owed(position) for position in positions.values()), ZERO)),
+        capital=text(state.ledger.deposits - state.ledger.withdrawals),
     )
 
 

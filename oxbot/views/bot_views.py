@@ -22,18 +22,10 @@ from events.bot import (
     DecisionMade,
     FundingSettled,
     HighWaterRaised,
-    OrderAccepted,
-    OrderAmended,
-    OrderCancelled,
-    OrderCancelRejected,
-    OrderCancelRequested,
     OrderDenied,
-    OrderExpired,
     OrderFilled,
-    OrderInDoubt,
-    OrderRejected,
+    OrderProgress,
     OrderRequested,
-    OrderTriggered,
     PositionLiquidated,
     TradingStateSet,
     TradingStateTripped,
@@ -42,7 +34,7 @@ from events.envelope import RecordedEvent
 from events.identifiers import BOT_STREAM_PREFIX, StreamId, Symbol
 from oxbot.core.ledger import ClosedTrip
 from oxbot.core.money import exact, text
-from oxbot.core.orders import Order, OrderProgress
+from oxbot.core.orders import Order
 from oxbot.core.state import INITIAL, BotState, evolve
 from oxbot.views.bot_rows import (
     bot_row,
@@ -88,17 +80,7 @@ def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: date
             return _requested(after, fact)
         case OrderFilled():
             return _filled(before, after, fact)
-        case (
-            OrderAccepted()
-            | OrderRejected()
-            | OrderInDoubt()
-            | OrderTriggered()
-            | OrderAmended()
-            | OrderCancelRequested()
-            | OrderCancelRejected()
-            | OrderCancelled()
-            | OrderExpired()
-        ):
+        case _ if isinstance(fact, OrderProgress):
             return after, _progressed(after, fact)
         case DecisionMade():
             row = decision_row(after.state, fact)
@@ -222,5 +204,5 @@ def _owner(stream: StreamId) -> str | None:
     return stream[len(BOT_STREAM_PREFIX) :] if stream.startswith(BOT_STREAM_PREFIX) else None
 
 
-BOTS = Projection("bots", 3, BOT_VIEWS, _owner, BotBooks, project)
-"""What bots are, own and did. Version 3: positions of either side, perpetuals, and trades in the ledger's numbers."""
+BOTS = Projection("bots", 4, BOT_VIEWS, _owner, BotBooks, project)
+"""What bots are, own and did. Version 4: a bot's row says all that it was created with."""

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import NamedTuple
 
 from events.identifiers import Symbol
 from oxbot.core.candles import Frame
-from oxbot.core.money import ZERO, exact, ratio
+from oxbot.core.money import ZERO, exact
+from oxbot.core.returns import Flow
 from oxbot.views.rows import HoldingRow, PositionRow
 
 
@@ -58,10 +60,11 @@ def result_at(position: PositionRow, mark: Decimal) -> Decimal:
         return (earned if position.side == "long" else -earned) - paid
 
 
-def max_drawdown(equity: Iterable[Decimal]) -> Decimal:
-    """The deepest fall below the highest equity so far, as a fraction of that high: 0.25 is a quarter lost."""
-    high, deepest = ZERO, ZERO
-    for value in equity:
-        high = max(high, value)
-        deepest = max(deepest, ratio(high - value, high))
-    return deepest
+def capital_flows(holdings: Sequence[HoldingRow]) -> list[Flow]:
+    """What was deposited (above 0) and withdrawn after the first of the holdings, which are in order of time."""
+    with exact():
+        changes = [
+            Flow(later.since, Decimal(later.capital) - Decimal(earlier.capital))
+            for earlier, later in pairwise(holdings)
+        ]
+    return [flow for flow in changes if flow.amount != 0]

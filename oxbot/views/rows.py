@@ -1,7 +1,7 @@
 """The rows that people read. Amounts are text: exact decimals without exponent, quote currency."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -11,8 +11,9 @@ from events.user import Role
 from events.values import InstrumentKind, Measurement, OrderKind, Parameter, PositionSide, Side, TimeInForce
 from oxbot.core.orders import OrderStatus
 from oxbot.core.state import BotStatus
+from oxbot.views.amounts import Amount
+from oxbot.views.setup import FeesInForce, InstrumentInForce, LimitsInForce, PaperInForce, SizingInForce
 
-Amount = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
 ViewName = Literal[
     "bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings",
     "accounts",
@@ -54,8 +55,8 @@ class RowOfBot(Row, frozen=True, kw_only=True):
         return self.bot_id
 
 
-class BotRow(RowOfBot, frozen=True, kw_only=True):
-    """A bot and how it is set up; one row. ``trading`` is what the risk gate lets through."""
+class BotLine(RowOfBot, frozen=True, kw_only=True):
+    """A bot in a list of them. ``trading`` is what the risk gate lets through."""
 
     view: ClassVar[ViewName] = "bots"
     fleet: str
@@ -72,6 +73,20 @@ class BotRow(RowOfBot, frozen=True, kw_only=True):
     created_at: datetime
     trading: TradingState = "active"
     leverage: Amount = "1"
+
+
+class BotRow(BotLine, frozen=True, kw_only=True):
+    """A bot and all that it was created with; one row.
+
+    What was left to a default stands there with its value. Only in rows that an older program made, which serve until
+    they are made anew, is there none of it.
+    """
+
+    limits: LimitsInForce | None = None
+    sizing: SizingInForce | None = None
+    paper: PaperInForce | None = None
+    fees: FeesInForce | None = None
+    instruments: dict[Symbol, InstrumentInForce] = {}
 
 
 class PortfolioRow(RowOfBot, frozen=True, kw_only=True):
@@ -242,7 +257,8 @@ class HoldingRow(RowOfBot, frozen=True, kw_only=True):
     """What the bot held from the candle opening at ``since`` on: with the candles' closes, its equity curve.
 
     equity = cash - owed + the sum of quantity * close. Quantities are below 0 for shorts, and too little to sell counts
-    as well. ``owed`` is what the open perpetuals were entered at, below 0 for shorts: it never left cash.
+    as well. ``owed`` is what the open perpetuals were entered at, below 0 for shorts: it never left cash. ``capital``
+    is what was deposited by then less what was withdrawn.
     """
 
     view: ClassVar[ViewName] = "holdings"
@@ -250,6 +266,7 @@ class HoldingRow(RowOfBot, frozen=True, kw_only=True):
     cash: Amount
     quantities: tuple[tuple[Symbol, Amount], ...]
     owed: Amount = "0"
+    capital: Amount = "0"
 
     @property
     def key(self) -> str:

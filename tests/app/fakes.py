@@ -333,7 +333,7 @@ async def at_work(work: Awaitable[None]) -> AsyncIterator[asyncio.Task[None]]:
             await task
 
 
-async def eventually(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], *, seconds: float = 60) -> None:
     """Return as soon as the condition holds; fail after so many seconds."""
     async with asyncio.timeout(seconds):
         while not condition():

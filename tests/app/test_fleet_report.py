@@ -99,6 +99,17 @@ async def test_capital_is_what_came_in_less_what_went_out() -> None:
     assert (await report(FRAMES[:100], *moves)).capital == "10479.5"
 
 
+@pytest.mark.parametrize(
+    "moves", [(), (DepositCapital(Decimal(10000)),), (WithdrawCapital(Decimal(5000)),)], ids=["none", "in", "out"]
+)
+async def test_capital_that_comes_or_goes_is_no_gain_and_no_drawdown(moves: Sequence[BotCommand]) -> None:
+    log, views = await lived_with(FRAMES[:20], {10: moves}, running()[:2]), MemoryViews()
+    await ProjectionRunner(log, views).catch_up()
+    equity = EquityReader(views, await stored(FRAMES[:20]), EverythingStoredIsClosed())
+    result = await FleetReporter(views, equity).bot(BOT)
+    assert (result.trades, result.open, result.max_drawdown) == ((), (), "0")
+
+
 async def test_a_bot_that_did_nothing_is_worth_its_capital() -> None:
     result = await report(FRAMES[:2])
     assert (result.cash, result.equity, result.fees, result.max_drawdown) == ("10000", "10000", "0", "0")

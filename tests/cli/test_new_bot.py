@@ -56,6 +56,17 @@ def test_options_go_before_the_file_and_settings_before_both(tmp_path: Path) -> 
     assert found.capital == Decimal("0.12345678901234567890")
 
 
+def test_parameters_may_be_numbers_of_which_no_digit_is_lost(tmp_path: Path) -> None:
+    content = '{"parameters": {"fast": 10, "size_fraction": 0.100000000000000001, "allow_short": true}}'
+    found = new_bot(_file(tmp_path, content), OPTIONS, ["parameters.slow=50"])
+    assert found.settings == {
+        "fast": "10",
+        "size_fraction": "0.100000000000000001",
+        "allow_short": "true",
+        "slow": "50",
+    }
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
@@ -93,6 +104,15 @@ def test_a_setting_that_cannot_be_is_named(setting: str, words: str) -> None:
         ('{"name": "a", "symbols": "BTC/USDT"}', "`$.symbols`"),
         ('{"name": "a", "symbols": ["BTC/USDT"], "limits": {"positions": 1}}', "unknown field `positions`"),
         ('{"name": "a"' + " " * FILE_BYTES_MAX + "}", "more than"),
+        (
+            '{"name": "a", "symbols": ["BTC/USDT"], "parameters": {"fast": [1]}}',
+            "parameter `fast` must be text, a number",
+        ),
+        (
+            '{"name": "a", "symbols": ["BTC/USDT"], "parameters": {"fast": NaN}}',
+            "parameter `fast` must be an exact number",
+        ),
+        ('{"name": "a", "symbols": ["BTC/USDT"], "capital": 1e99999999999999999999}', "Number out of range"),
         ("[" * 60000, "is not JSON"),
     ],
 )

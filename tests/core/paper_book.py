@@ -7,6 +7,7 @@ from decimal import Decimal
 from events.bot import (
     FundingSettled,
     OrderFilled,
+    OrderProgress,
     OrderRequested,
     PositionLiquidated,
 )
@@ -15,7 +16,7 @@ from events.values import Bracket, FeeSchedule, Instrument, InstrumentKind, Pape
 from oxbot.core.brackets import bracket_facts
 from oxbot.core.candles import Candle
 from oxbot.core.money import ZERO, exact, floor_to_step
-from oxbot.core.orders import CLOSED, Order, OrderProgress, progressed, requested
+from oxbot.core.orders import CLOSED, Order, progressed, requested
 from oxbot.core.paper_margin import Held
 from oxbot.core.paper_prices import Terms
 from oxbot.core.paper_venue import CandleMatch, PaperFact

@@ -177,7 +177,7 @@ def test_books_that_cannot_be_say_what_there_is_too_little_of(
 
 def test_a_spot_position_has_no_margin_and_is_never_liquidated() -> None:
     held = after(("buy", fill("1", "100")))[0].positions[BTC]
-    assert (held.margin, held.liquidation_price(COIN), held.bankruptcy_price) == (ZERO, None, None)
+    assert (held.margin, held.liquidation_price(COIN)) == (ZERO, None)
 
 
 def test_leverage_means_nothing_to_spot() -> None:

@@ -6,12 +6,13 @@ from decimal import Decimal
 from itertools import pairwise
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from oxbot.core.metrics import Metrics, curve_metrics, exposure, measure, sortino, trade_metrics
-from oxbot.core.returns import Flow, InvalidCurve, Point, daily_returns, drawdown, growth_index, total_return
+from oxbot.core.returns import Flow, InvalidCurve, Point, daily_returns, drawdown, falls, growth_index, total_return
 from tests.core.metrics_cases import DAY, HOUR, START, Closed, closed, curve_of, in_turn
 
 AMOUNTS = st.decimals(min_value="0.01", max_value=1_000_000, places=2)
@@ -130,6 +131,15 @@ def test_scaling_all_money_changes_no_ratio_of_trades(trades: list[Closed], fact
 
 
 # Equity curves
+
+
+def test_a_fall_is_a_fraction_of_the_highest_value_before_it() -> None:
+    assert falls(np.array([100.0, 120, 90, 130, 117, 0, -13])).tolist() == pytest.approx([0, 0, 0.25, 0, 0.1, 1, 1.1])
+
+
+def test_nothing_falls_from_a_high_that_is_not_above_nothing() -> None:
+    assert falls(np.array([-1.0, 0, -2, 4, 3])).tolist() == [0, 0, 0, 0, 0.25]
+    assert falls(np.array([])).tolist() == []
 
 
 def test_a_drawdown_is_measured_from_the_high_before_it() -> None:

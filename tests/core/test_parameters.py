@@ -7,12 +7,14 @@ import msgspec
 import pytest
 
 from events.values import Parameter
+from oxbot.core.market_view import CandleWindow
 from oxbot.core.parameters import (
     Factor,
     Gain,
     Multiple,
     Oscillator,
     Parameters,
+    Parametrised,
     Period,
     Share,
     ShareOrNone,
@@ -21,7 +23,7 @@ from oxbot.core.parameters import (
     restore,
 )
 from oxbot.core.strategies import built_in_strategies
-from oxbot.core.strategy import InvalidParameter, Strategy
+from oxbot.core.strategy import InvalidParameter, Signal, Strategy, StrategyState
 
 
 class Example(Parameters, frozen=True, kw_only=True):
@@ -34,6 +36,27 @@ class Example(Parameters, frozen=True, kw_only=True):
     factor: Factor = Decimal("1.2")
     kind: Literal["one", "other"] = "one"
     short: bool = False
+
+
+class BoundSample:
+    """What a strategy of one's own is under its parameters."""
+
+    size_fraction_max = Decimal("0.1")
+
+    def __init__(self, parameters: Example) -> None:
+        self.parameters = parameters
+        self.window = parameters.period
+
+    def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:  # noqa: ARG002 - it does not look
+        """Nothing."""
+        return None
+
+
+class Sample(Parametrised[Example]):
+    name, version, parameter_type = "sample", 1, Example
+
+    def bound(self, parameters: Example) -> BoundSample:
+        return BoundSample(parameters)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +100,26 @@ def test_what_was_recorded_restores_the_same_parameters() -> None:
     assert Parameter(name="share", value="0.070") in recorded
     assert len(recorded) == 9
     assert restore(Example, recorded, "example") == given
+
+
+def test_a_parametrised_strategy_is_bound_to_the_parameters_that_it_recorded() -> None:
+    given = {"period": "21", "share": "0.070", "short": "true"}
+    recorded = Sample().parameters(given)
+    assert recorded == as_parameters(convert(Example, given, "sample"))
+    bound = Sample().bind(recorded)
+    assert isinstance(bound, BoundSample)
+    assert bound.parameters == convert(Example, given, "sample")
+    assert bound.window == 21
+
+
+@pytest.mark.parametrize(("name", "value"), [("period", "1"), ("share", "1"), ("speed", "1")])
+def test_a_parametrised_strategy_refuses_a_bad_value_by_its_own_name_whether_given_or_recorded(
+    name: str, value: str
+) -> None:
+    with pytest.raises(InvalidParameter, match=rf"strategy sample: .*{name}"):
+        Sample().parameters({name: value})
+    with pytest.raises(InvalidParameter, match=rf"strategy sample: .*{name}"):
+        Sample().bind((Parameter(name=name, value=value),))
 
 
 def test_a_schema_names_the_bounds() -> None:

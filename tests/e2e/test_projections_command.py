@@ -125,7 +125,8 @@ async def test_bots_are_listed_whole_found_by_name_and_shown_to_fail(
     assert listed[4].endswith("Z: positions 1 to 100 are archived")
     told = json.loads(oxbot("bots", "list", "--json", **here).stdout)
     assert {bot["bot_id"] for bot in told if bot["error"] is None} == {ids[0], ids[2]}
-    assert json.loads(oxbot("bots", "show", name, **here).stdout)["bot"]["bot_id"] == ids[0]
+    assert json.loads(oxbot("bots", "show", name, "--json", **here).stdout)["bot"]["bot_id"] == ids[0]
+    assert f"\nname\t{name}\n" in oxbot("bots", "show", name, **here).stdout
     refused = oxbot("bots", "pause", "two", **here)
     assert refused.returncode == 2
     assert all(bot_id in refused.stderr for bot_id in ids[1:])

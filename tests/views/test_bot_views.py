@@ -21,7 +21,7 @@ from events.bot import (
     OrderExpired,
     OrderRejected,
 )
-from events.values import RiskLimits
+from events.values import PaperModel, RiskLimits, Sizing
 from oxbot.core.candles import Frame, window_digest
 from oxbot.views.bot_views import BotBooks, project
 from oxbot.views.rows import (
@@ -35,6 +35,7 @@ from oxbot.views.rows import (
     TradeRow,
     numbered,
 )
+from oxbot.views.setup import FeesInForce, InstrumentInForce, LimitsInForce, PaperInForce, SizingInForce, in_force
 from tests.core.scenario import (
     BOT,
     BTC,
@@ -81,6 +82,11 @@ def test_a_new_bot_has_its_setup_its_money_and_nothing_else() -> None:
         begins_at=START,
         quote="USDT",
         created_at=START - 12 * STEP,
+        limits=in_force(bot.limits, LimitsInForce),
+        sizing=in_force(Sizing(), SizingInForce),
+        paper=in_force(PaperModel(), PaperInForce),
+        fees=in_force(bot.fees, FeesInForce),
+        instruments={BTC: in_force(bot.market.instruments[0], InstrumentInForce)},
     )
     assert row(rows, PortfolioRow) == PortfolioRow(
         bot_id=BOT,
@@ -94,7 +100,7 @@ def test_a_new_bot_has_its_setup_its_money_and_nothing_else() -> None:
         fees="0",
         as_of=None,
     )
-    assert of(rows, "holdings") == [HoldingRow(bot_id=BOT, since=START, cash="250.5", quantities=())]
+    assert of(rows, "holdings") == [HoldingRow(bot_id=BOT, since=START, cash="250.5", quantities=(), capital="250.5")]
     assert {view for view, _ in rows} == {"bots", "portfolios", "holdings"}
 
 
@@ -205,7 +211,9 @@ def test_a_filled_entry_is_a_position_between_its_stop_and_its_target() -> None:
         ("stop", "requested", "5", "98", order_id(1)),
         ("take_profit", "requested", "5", "104", order_id(1)),
     ]
-    assert of(rows, "holdings")[-1] == HoldingRow(bot_id=BOT, since=moment(4), cash="9499.5", quantities=((BTC, "5"),))
+    assert of(rows, "holdings")[-1] == HoldingRow(
+        bot_id=BOT, since=moment(4), cash="9499.5", quantities=((BTC, "5"),), capital="10000"
+    )
     assert fields(rows, PortfolioRow, "", "cash", "reserved", "fees", "realised") == ("9499.5", "0", "0.5", "0")
 
 
@@ -246,7 +254,9 @@ def test_a_closed_position_is_a_trade(  # noqa: PLR0917 - all by name
     cancelled = ("cancelled", "the position is closed")
     assert statuses == {number: ("filled", "") if number == order else cancelled for number in (2, 3)}
     cash = Decimal(10000) + Decimal(net)
-    assert of(rows, "holdings")[-1] == HoldingRow(bot_id=BOT, since=moment(exit_at), cash=str(cash), quantities=())
+    assert of(rows, "holdings")[-1] == HoldingRow(
+        bot_id=BOT, since=moment(exit_at), cash=str(cash), quantities=(), capital="10000"
+    )
     assert fields(rows, PortfolioRow, "", "cash", "realised", "fees") == (str(cash), net, fees)
 
 
@@ -289,9 +299,13 @@ def test_capital_that_comes_and_goes_counts_from_the_newest_candle_with_a_fact()
 
     names = ("cash", "deposits", "withdrawals", "free")
     assert fields(rows, PortfolioRow, "", *names) == ("9549.6", "10100.1", "50", "9549.6")
-    assert of(rows, "holdings")[-1] == HoldingRow(bot_id=BOT, since=moment(4), cash="9549.6", quantities=((BTC, "5"),))
+    assert of(rows, "holdings")[-1] == HoldingRow(
+        bot_id=BOT, since=moment(4), cash="9549.6", quantities=((BTC, "5"),), capital="10050.1"
+    )
     early = rows_after([created(), deposited(), *moved])
-    assert of(early, "holdings") == [HoldingRow(bot_id=BOT, since=START, cash="10050.1", quantities=())]
+    assert of(early, "holdings") == [
+        HoldingRow(bot_id=BOT, since=START, cash="10050.1", quantities=(), capital="10050.1")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from events.identifiers import BotId, Symbol
 from oxbot.core.candles import Frame
 from oxbot.core.money import exact, text
-from oxbot.views.equity import EquityPoint, equity_curve, max_drawdown
+from oxbot.views.equity import EquityPoint, capital_flows, equity_curve
 from oxbot.views.rows import HoldingRow
 from tests.core import market_strategies as markets
 from tests.core.scenario import BTC, ETH, candle, moment
@@ -72,19 +72,18 @@ def test_a_curve_from_the_middle_begins_with_what_was_held_before() -> None:
     assert equity_curve(rows, []) == []
 
 
-@given(equity=st.lists(AMOUNTS, max_size=40))
-def test_the_drawdown_is_the_deepest_fall_from_any_earlier_high(equity: list[Decimal]) -> None:
-    falls = [
-        (earlier - later) / earlier
-        for number, earlier in enumerate(equity)
-        for later in equity[number:]
-        if earlier > later
+@given(amounts=st.lists(AMOUNTS, min_size=1, max_size=20))
+def test_capital_that_comes_and_goes_is_told_from_one_holding_to_the_next(amounts: list[Decimal]) -> None:
+    rows = [
+        HoldingRow(bot_id=BotId("b"), since=moment(number), cash="7", quantities=(), capital=text(amount))
+        for number, amount in enumerate(amounts)
     ]
-    assert abs(max_drawdown(equity) - max(falls, default=Decimal(0))) <= Decimal("1e-12")
+    flows = capital_flows(rows)
+    assert [flow.at for flow in flows] == [
+        moment(number) for number in range(1, len(amounts)) if amounts[number] != amounts[number - 1]
+    ]
+    assert sum((flow.amount for flow in flows), amounts[0]) == amounts[-1]
 
 
-def test_drawdowns_by_hand() -> None:
-    assert max_drawdown([]) == 0
-    assert max_drawdown([Decimal(0), Decimal(0)]) == 0
-    assert max_drawdown(map(Decimal, (100, 120, 90, 130, 117))) == Decimal("0.25")
-    assert max_drawdown(iter([Decimal(4), Decimal(1)])) == Decimal("0.75")
+def test_without_holdings_there_are_no_flows() -> None:
+    assert capital_flows([]) == []

@@ -77,7 +77,7 @@ def test_a_short_perpetual_is_a_position_with_its_margin_and_its_liquidation_pri
 def test_a_short_is_held_as_less_than_nothing_and_what_it_brought_is_not_owed_twice() -> None:
     """9998 + 2000 - 2 * close."""
     assert newest_holding(SHORT) == HoldingRow(
-        bot_id=BOT, since=moment(1), cash="9998", quantities=((BTC, "-2"),), owed="-2000"
+        bot_id=BOT, since=moment(1), cash="9998", quantities=((BTC, "-2"),), owed="-2000", capital="10000"
     )
 
 
@@ -128,7 +128,9 @@ def test_a_short_that_was_bought_back_in_parts_is_a_trade_in_the_ledgers_numbers
     ]
     assert fields(rows, PortfolioRow, "", "cash", "locked", "realised") == ("10077.88", "0", "77.88")
     assert of(rows, "positions") == []
-    assert newest_holding(facts) == HoldingRow(bot_id=BOT, since=moment(4), cash="10077.88", quantities=())
+    assert newest_holding(facts) == HoldingRow(
+        bot_id=BOT, since=moment(4), cash="10077.88", quantities=(), capital="10000"
+    )
 
 
 def test_a_liquidation_ends_the_position_as_a_trade_that_cost_its_margin() -> None:
@@ -160,7 +162,7 @@ def test_a_fee_in_base_lowers_what_is_held_and_is_shown_at_its_value() -> None:
     names = ("kind", "side", "quantity", "entry_cost", "fees", "base_fees", "liquidation_price")
     assert fields(rows, PositionRow, ETH, *names) == ("spot", "long", "0.999", "500", "0.5", "0.5", None)
     assert newest_holding(BOUGHT) == HoldingRow(
-        bot_id=BOT, since=moment(1), cash="9500", quantities=((ETH, "0.999"),), owed="0"
+        bot_id=BOT, since=moment(1), cash="9500", quantities=((ETH, "0.999"),), owed="0", capital="10000"
     )
 
 

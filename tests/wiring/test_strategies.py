@@ -10,6 +10,36 @@ from oxbot.core.strategy import InvalidParameter, UnknownStrategy
 from oxbot.wiring.strategies import BadPlugin, installed_strategies, usable_strategies
 from tests.plug_ins import SLEEPER, install
 
+NAPPER = """
+from decimal import Decimal
+
+from oxbot.core.parameters import Count, Parameters, Parametrised
+
+
+class NapperParameters(Parameters, frozen=True, kw_only=True):
+    naps: Count = 2
+
+
+class Napper(Parametrised[NapperParameters]):
+    name = "napper"
+    version = 4
+    parameter_type = NapperParameters
+
+    def bound(self, parameters):
+        return BoundNapper(parameters)
+
+
+class BoundNapper:
+    size_fraction_max = Decimal("0.1")
+
+    def __init__(self, parameters):
+        self.window = parameters.naps
+
+    def observe(self, window, state):
+        return None
+"""
+"""A strategy that leaves its parameters to ``Parametrised``, and does not say what it does."""
+
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -80,6 +110,37 @@ def test_a_plug_in_says_what_it_does_by_its_docstring(site: Path) -> None:
     install(site, "plug_one", "sleeper = plug_one:SLEEPER")
     found = shown(installed_strategies(), "sleeper")
     assert (found.summary, found.version, found.parameters) == ("Sleeps.", 3, [])
+
+
+def test_a_plug_in_may_leave_its_parameters_to_the_class_that_ours_have(site: Path) -> None:
+    install(site, "plug_one", "napper = plug_one:Napper", source=NAPPER)
+    strategies = installed_strategies()
+    found = shown(strategies, "napper")
+    assert [(each.name, each.default, each.bounds) for each in found.parameters] == [
+        ("naps", "2", "at least 1 and at most 1000")
+    ]
+    assert (found.version, found.summary) == (4, "")
+    assert strategies.bind(strategies.refer("napper", {"naps": "7"})).window == 7
+    with pytest.raises(InvalidParameter, match=r"strategy napper: .*naps"):
+        strategies.refer("napper", {"naps": "0"})
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ('    name = "napper"', "is not a strategy: it has no name"),
+        ("    version = 4", "is not a strategy: it has no version"),
+        (
+            "    def bound(self, parameters):\n        return BoundNapper(parameters)",
+            "cannot be loaded: TypeError: .*bound",
+        ),
+    ],
+)
+def test_a_plug_in_that_leaves_out_what_only_it_can_say_is_refused_by_name(site: Path, line: str, match: str) -> None:
+    assert line in NAPPER
+    install(site, "plug_one", "napper = plug_one:Napper", source=NAPPER.replace(line, ""))
+    with pytest.raises(BadPlugin, match=rf"'napper' .*{match}"):
+        installed_strategies()
 
 
 def test_whoever_must_go_on_does_so_without_a_broken_plug_in_and_can_say_what_is_wrong_with_it(site: Path) -> None:

@@ -30,6 +30,11 @@ class Chart(NamedTuple):
         """A reading from 0 to 100 as it is in the market's own prices."""
         return value if self.side == "long" else 100.0 - value
 
+    def volume_ratio(self, candles: int) -> float:
+        """The newest volume as a multiple of the mean of so many before it; 0 if nothing was traded in them."""
+        usual = float(self.volumes[-candles - 1 : -1].mean())
+        return float(self.volumes[-1]) / usual if usual > 0.0 else 0.0
+
 
 def chart(window: CandleWindow, count: int, side: PositionSide) -> Chart:
     """The newest ``count`` candles as the side sees them."""

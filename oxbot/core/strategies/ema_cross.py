@@ -1,13 +1,12 @@
 """Buys when the fast moving average crosses above the slow one, sells when it crosses below; long only."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
-from events.values import Bracket, Measurement, Parameter
+from events.values import Bracket, Measurement
 from oxbot.core.indicators import ema_last
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import Gain, Parameters, Period, Share, as_parameters, convert, meaning, restore
+from oxbot.core.parameters import Gain, Parameters, Parametrised, Period, Share, meaning
 from oxbot.core.strategy import BoundStrategy, Signal, StrategyState
 
 
@@ -27,20 +26,16 @@ class EmaCrossParameters(Parameters, frozen=True, kw_only=True):
         super().__post_init__()
 
 
-class EmaCross:
+class EmaCross(Parametrised[EmaCrossParameters]):
     """Buys when the fast moving average crosses above the slow one, and sells when it crosses below."""
 
     name = "ema_cross"
     version = 1
     parameter_type = EmaCrossParameters
 
-    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
-        """Every parameter, checked."""
-        return as_parameters(convert(EmaCrossParameters, given, self.name))
-
-    def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
+    def bound(self, parameters: EmaCrossParameters) -> BoundStrategy:
         """The strategy under these parameters."""
-        return BoundEmaCross(restore(EmaCrossParameters, parameters, self.name))
+        return BoundEmaCross(parameters)
 
 
 class BoundEmaCross:

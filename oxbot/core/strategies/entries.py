@@ -10,6 +10,9 @@ from oxbot.core.parameters import CandlesMax, Gain, Multiple, Parameters, Period
 from oxbot.core.strategies.chart import Chart
 from oxbot.core.strategy import Signal, StrategyState
 
+AllowShort = Annotated[bool, meaning("whether it may sell short")]
+"""The parameter by which a strategy may enter on either side."""
+
 _DIGITS, _DECIMALS_MAX = 12, 18
 _FALL_MAX = 0.9
 """No level lies further below than this fraction of the price: a price cannot fall by all of it."""

@@ -1,18 +1,18 @@
 """Buys the first return into a gap that an impulse left, with the stop beyond the gap."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, NamedTuple
 
 import msgspec
 
-from events.values import Measurement, Parameter, PositionSide
+from events.values import Measurement, PositionSide
 from oxbot.core.indicators import FairValueGap, atr, fair_value_gaps
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import Multiple, Period, ShareOrNone, as_parameters, convert, meaning, restore
-from oxbot.core.strategies.entries import Entry, SizeParameters, measured, sides
+from oxbot.core.parameters import Multiple, Parametrised, Period, ShareOrNone, meaning
+from oxbot.core.strategies.entries import AllowShort, Entry, SizeParameters, measured
 from oxbot.core.strategies.exits import leave
-from oxbot.core.strategy import BoundStrategy, Holding, Signal, StrategyState
+from oxbot.core.strategies.sided import Sided
+from oxbot.core.strategy import BoundStrategy, Holding, Signal
 
 _KINDS: dict[PositionSide, str] = {"long": "bullish", "short": "bearish"}
 _CONFIDENCE_LEAST, _CONFIDENCE_OF_IMPULSE_MAX, _CONFIDENCE_PER_RANGE = 0.6, 0.3, 0.2
@@ -34,7 +34,17 @@ class FvgParameters(SizeParameters, frozen=True, kw_only=True):
     candles_max: Annotated[
         int, msgspec.Meta(ge=1, le=_AGE_SHOWN_MAX), meaning("after how many candles a position is closed")
     ] = 48
-    allow_short: Annotated[bool, meaning("whether it may sell short")] = False
+    allow_short: AllowShort = False
+
+    @property
+    def memory_of_zones(self) -> int:
+        """For how many candles a gap is known: as long as a position in it can last."""
+        return self.age_max + self.candles_max + 2
+
+    @property
+    def window(self) -> int:
+        """Enough to know each gap for that long, and for a range that forgot its beginning."""
+        return max(self.range_period + self.memory_of_zones + 3, 8 * self.range_period)
 
 
 class Look(NamedTuple):
@@ -53,56 +63,20 @@ class Look(NamedTuple):
         return next((zone for zone in self.zones if zone.side != _KINDS[side] and zone.age == 0), None)
 
 
-class Fvg:
+class Fvg(Parametrised[FvgParameters]):
     """Buys the first return into a gap that an impulse left, with the stop beyond the gap."""
 
     name = "fvg"
     version = 1
     parameter_type = FvgParameters
 
-    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
-        """Every parameter, checked."""
-        return as_parameters(convert(FvgParameters, given, self.name))
-
-    def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
+    def bound(self, parameters: FvgParameters) -> BoundStrategy:
         """The strategy under these parameters."""
-        return BoundFvg(restore(FvgParameters, parameters, self.name))
+        return BoundFvg(parameters)
 
 
-class BoundFvg:
+class BoundFvg(Sided[FvgParameters, Look]):
     """``fvg`` with its parameters."""
-
-    def __init__(self, parameters: FvgParameters) -> None:
-        self._parameters = parameters
-        self._sides = sides(allow_short=parameters.allow_short)
-        self._memory_of_zones = parameters.age_max + parameters.candles_max + 2
-
-    @property
-    def window(self) -> int:
-        """Enough to know a gap for as long as a position in it can last, and for a range that forgot its beginning."""
-        p = self._parameters
-        return max(p.range_period + self._memory_of_zones + 3, 8 * p.range_period)
-
-    @property
-    def size_fraction_max(self) -> Decimal:
-        """The share of equity that memory can raise an entry to."""
-        return self._parameters.size_fraction_max
-
-    def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:
-        """Enter when a fresh gap is touched and holds; leave when it breaks or an opposite impulse leaves its own."""
-        if len(window) < self.window:
-            return None
-        look = window.memo(("fvg", self._parameters), lambda: self._look(window))
-        if state.holding is not None:
-            return self._exit(look, state.holding)
-        for side in self._sides:
-            zone = next((zone for zone in look.of(side) if self._wanted(zone, look.close)), None)
-            if zone is not None and look.impulse_against(side) is None:
-                p = self._parameters
-                return self._entry(look, side, zone).signal(
-                    state, size_fraction_max=p.size_fraction_max, candles_max=p.candles_max
-                )
-        return None
 
     def _look(self, window: CandleWindow) -> Look:
         p, count = self._parameters, self.window
@@ -115,16 +89,23 @@ class BoundFvg:
             gap_fraction_min=float(p.gap_fraction_min),
             impulse_min=p.impulse_min,
             range_period=p.range_period,
-            age_max=self._memory_of_zones,
+            age_max=p.memory_of_zones,
         )
         return Look(float(closes[-1]), float(atr(highs, lows, closes, p.range_period)[-1]), zones)
+
+    def _entry(self, look: Look, side: PositionSide) -> Entry | None:
+        """A fresh gap is touched and holds, and no opposite impulse has just left its own."""
+        zone = next((zone for zone in look.of(side) if self._wanted(zone, look.close)), None)
+        if zone is None or look.impulse_against(side) is not None:
+            return None
+        return self._entered(look, side, zone)
 
     def _wanted(self, zone: FairValueGap, close: float) -> bool:
         """Touched by this candle for the first time, young enough, and closed on the right side of its middle."""
         held = close > zone.middle if zone.side == "bullish" else close < zone.middle
         return zone.touched == 0 and zone.age <= self._parameters.age_max and held
 
-    def _entry(self, look: Look, side: PositionSide, zone: FairValueGap) -> Entry:
+    def _entered(self, look: Look, side: PositionSide, zone: FairValueGap) -> Entry:
         p = self._parameters
         beyond = look.close - zone.low if side == "long" else zone.high - look.close
         stop = max(beyond + p.stop_buffer_atr * look.average_range, look.close * float(p.stop_fraction_min))
@@ -143,6 +124,7 @@ class BoundFvg:
         )
 
     def _exit(self, look: Look, holding: Holding) -> Signal | None:
+        """The gap broke, or an opposite impulse left its own."""
         broken = next((zone for zone in look.of(holding.side) if _supported(zone, holding)), None)
         if broken is not None:
             edge = broken.low if broken.side == "bullish" else broken.high

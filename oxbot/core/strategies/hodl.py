@@ -1,12 +1,10 @@
 """Buys once and holds: what any other strategy has to beat."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
-from events.values import Parameter
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import Parameters, Share, as_parameters, convert, meaning, restore
+from oxbot.core.parameters import Parameters, Parametrised, Share, meaning
 from oxbot.core.strategies.entries import measured
 from oxbot.core.strategy import BoundStrategy, Signal, StrategyState
 
@@ -17,20 +15,16 @@ class HodlParameters(Parameters, frozen=True, kw_only=True):
     size_fraction: Annotated[Share, meaning("share of equity to buy with")] = Decimal("0.25")
 
 
-class Hodl:
+class Hodl(Parametrised[HodlParameters]):
     """Buys once and holds."""
 
     name = "hodl"
     version = 1
     parameter_type = HodlParameters
 
-    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
-        """Every parameter, checked."""
-        return as_parameters(convert(HodlParameters, given, self.name))
-
-    def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
+    def bound(self, parameters: HodlParameters) -> BoundStrategy:
         """The strategy under these parameters."""
-        return BoundHodl(restore(HodlParameters, parameters, self.name))
+        return BoundHodl(parameters)
 
 
 class BoundHodl:

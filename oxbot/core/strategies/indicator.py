@@ -1,10 +1,9 @@
 """Buys pullbacks within a trend and breakouts out of a range, by moving averages, RSI and volume."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, NamedTuple
 
-from events.values import Measurement, Parameter, PositionSide
+from events.values import Measurement, PositionSide
 from oxbot.core.indicators import Flags, Floats, ema_last, rsi
 from oxbot.core.market_view import CandleWindow
 from oxbot.core.parameters import (
@@ -12,18 +11,17 @@ from oxbot.core.parameters import (
     Gain,
     Multiple,
     Oscillator,
+    Parametrised,
     Period,
     Share,
     ShareOrNone,
-    as_parameters,
-    convert,
     meaning,
-    restore,
 )
 from oxbot.core.strategies.chart import Chart, chart
-from oxbot.core.strategies.entries import Entry, SizeParameters, measured, seen_in, sides
+from oxbot.core.strategies.entries import AllowShort, Entry, SizeParameters, measured, seen_in
 from oxbot.core.strategies.exits import first_since_entry, gain, leave, reduce
-from oxbot.core.strategy import BoundStrategy, Holding, Signal, StrategyState
+from oxbot.core.strategies.sided import Sided
+from oxbot.core.strategy import BoundStrategy, Holding, Signal
 
 _CONFIDENCE_BY_DIP = ((20.0, 0.9), (30.0, 0.8))
 _CONFIDENCE_OF_SHALLOW_DIP = 0.7
@@ -57,12 +55,23 @@ class IndicatorParameters(SizeParameters, frozen=True, kw_only=True):
         ShareOrNone, meaning("if at least so much is gained, as a fraction of the entry price")
     ] = Decimal("0.02")
     reduce_fraction: Annotated[Share, meaning("the part that is taken off")] = Decimal("0.5")
-    allow_short: Annotated[bool, meaning("whether it may sell short")] = False
+    allow_short: AllowShort = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.fast_period < self.slow_period:
             raise ValueError("fast_period must be below slow_period")
+
+    @property
+    def window(self) -> int:
+        """Enough that no average remembers where the window began, and for each search."""
+        faded = max(4 * max(self.trend_period, self.slow_period), 8 * self.rsi_period + self.pullback_candles)
+        return max(faded, self.breakout_candles + 1, self.volume_candles + 1)
+
+    @property
+    def candles_max(self) -> int:
+        """No position is closed for its age."""
+        return 0
 
 
 class Look(NamedTuple):
@@ -101,61 +110,27 @@ class Look(NamedTuple):
         )
 
 
-class Indicator:
+class Indicator(Parametrised[IndicatorParameters]):
     """Buys pullbacks within a trend and breakouts out of a range, by averages, RSI and volume."""
 
     name = "indicator"
     version = 1
     parameter_type = IndicatorParameters
 
-    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
-        """Every parameter, checked."""
-        return as_parameters(convert(IndicatorParameters, given, self.name))
-
-    def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
+    def bound(self, parameters: IndicatorParameters) -> BoundStrategy:
         """The strategy under these parameters."""
-        return BoundIndicator(restore(IndicatorParameters, parameters, self.name))
+        return BoundIndicator(parameters)
 
 
-class BoundIndicator:
+class BoundIndicator(Sided[IndicatorParameters, tuple[Look, ...]]):
     """``indicator`` with its parameters."""
 
-    def __init__(self, parameters: IndicatorParameters) -> None:
-        self._parameters = parameters
-        self._sides = sides(allow_short=parameters.allow_short)
+    def _look(self, window: CandleWindow) -> tuple[Look, ...]:
+        return tuple(self._seen(chart(window, self.window, side)) for side in self._sides)
 
-    @property
-    def window(self) -> int:
-        """Enough that no average remembers where the window began, and for each search."""
-        p = self._parameters
-        faded = max(4 * max(p.trend_period, p.slow_period), 8 * p.rsi_period + p.pullback_candles)
-        return max(faded, p.breakout_candles + 1, p.volume_candles + 1)
-
-    @property
-    def size_fraction_max(self) -> Decimal:
-        """The share of equity that memory can raise an entry to."""
-        return self._parameters.size_fraction_max
-
-    def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:
-        """Enter on a pullback that turned or on a breakout; leave when the trend breaks, reduce when it overheats."""
-        if len(window) < self.window:
-            return None
-        looks = window.memo(("indicator", self._parameters), lambda: self._looks(window))
-        if state.holding is not None:
-            return self._exit(_of_side(looks, state.holding.side), state.holding)
-        for look in looks:
-            entry = self._entry(look)
-            if entry is not None:
-                return entry.signal(state, size_fraction_max=self.size_fraction_max)
-        return None
-
-    def _looks(self, window: CandleWindow) -> tuple[Look, ...]:
-        return tuple(self._look(chart(window, self.window, side)) for side in self._sides)
-
-    def _look(self, seen: Chart) -> Look:
+    def _seen(self, seen: Chart) -> Look:
         p = self._parameters
         strength = rsi(seen.closes, p.rsi_period)
-        usual = float(seen.volumes[-p.volume_candles - 1 : -1].mean())
         return Look(
             chart=seen,
             trend=ema_last(seen.closes, p.trend_period),
@@ -164,11 +139,13 @@ class BoundIndicator:
             rsi=strength,
             dip=float(strength[-p.pullback_candles - 1 : -1].min()),
             top=float(seen.highs[-p.breakout_candles - 1 : -1].max()),
-            volume_ratio=float(seen.volumes[-1]) / usual if usual > 0.0 else 0.0,
+            volume_ratio=seen.volume_ratio(p.volume_candles),
         )
 
-    def _entry(self, look: Look) -> Entry | None:
-        if not (look.close > look.trend and look.volume_ratio >= self._parameters.volume_ratio_min):
+    def _entry(self, looks: tuple[Look, ...], side: PositionSide) -> Entry | None:
+        """A pullback turned, or a range was broken out of, with the trend and enough volume."""
+        look = _of_side(looks, side)
+        if look is None or not (look.close > look.trend and look.volume_ratio >= self._parameters.volume_ratio_min):
             return None
         return self._pullback(look) or self._breakout(look)
 
@@ -219,7 +196,9 @@ class BoundIndicator:
             measurements=look.measurements,
         )
 
-    def _exit(self, look: Look | None, holding: Holding) -> Signal | None:
+    def _exit(self, looks: tuple[Look, ...], holding: Holding) -> Signal | None:
+        """The trend broke, or the side is overheated."""
+        look = _of_side(looks, holding.side)
         if look is None:
             return None
         if look.close < look.trend:

@@ -1,18 +1,16 @@
 """Enters and exits by a seeded coin: what a strategy earns that knows nothing, costs included."""
 
 import hashlib
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 
-from events.values import Parameter
 from oxbot.core.candles import Candle
 from oxbot.core.indicators import atr
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import Probability, as_parameters, convert, meaning, restore
-from oxbot.core.strategies.entries import BracketParameters, Entry, measured, sides
+from oxbot.core.parameters import Parametrised, Probability, meaning
+from oxbot.core.strategies.entries import AllowShort, BracketParameters, Entry, measured, sides
 from oxbot.core.strategies.exits import leave
 from oxbot.core.strategy import BoundStrategy, Signal, StrategyState
 
@@ -27,23 +25,19 @@ class RandomParameters(BracketParameters, frozen=True, kw_only=True):
     holding_candles: Annotated[
         int, msgspec.Meta(ge=1, le=100_000), meaning("how many candles a position lasts on average")
     ] = 48
-    allow_short: Annotated[bool, meaning("whether it may sell short")] = False
+    allow_short: AllowShort = False
 
 
-class Random:
+class Random(Parametrised[RandomParameters]):
     """Enters and exits by a seeded coin."""
 
     name = "random"
     version = 1
     parameter_type = RandomParameters
 
-    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
-        """Every parameter, checked."""
-        return as_parameters(convert(RandomParameters, given, self.name))
-
-    def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
+    def bound(self, parameters: RandomParameters) -> BoundStrategy:
         """The strategy under these parameters."""
-        return BoundRandom(restore(RandomParameters, parameters, self.name))
+        return BoundRandom(parameters)
 
 
 class BoundRandom:

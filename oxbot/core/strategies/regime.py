@@ -1,16 +1,16 @@
 """Follows the market's regime: in when it has turned, half out when it goes nowhere, out when it has turned back."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, NamedTuple
 
-from events.values import Measurement, Parameter, PositionSide
+from events.values import Measurement, PositionSide
 from oxbot.core.indicators import Floats, adx, atr, regime, regime_name, rsi
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import Count, Factor, Multiple, Oscillator, Period, as_parameters, convert, meaning, restore
-from oxbot.core.strategies.entries import BracketParameters, Entry, measured, sides
+from oxbot.core.parameters import Count, Factor, Multiple, Oscillator, Parametrised, Period, meaning
+from oxbot.core.strategies.entries import AllowShort, BracketParameters, Entry, measured
 from oxbot.core.strategies.exits import first_since_entry, leave, reduce
-from oxbot.core.strategy import BoundStrategy, Holding, Signal, StrategyState
+from oxbot.core.strategies.sided import Sided
+from oxbot.core.strategy import BoundStrategy, Holding, Signal
 
 _SIGNS: dict[PositionSide, float] = {"long": 1.0, "short": -1.0}
 
@@ -37,7 +37,7 @@ class RegimeParameters(BracketParameters, frozen=True, kw_only=True):
     )
     factor_mild_down: Annotated[Factor, meaning("part of size_fraction in a mild fall")] = Decimal("0.7")
     factor_strong_down: Annotated[Factor, meaning("part of it in a strong fall")] = Decimal("0.3")
-    allow_short: Annotated[bool, meaning("whether it may sell short")] = False
+    allow_short: AllowShort = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,6 +45,12 @@ class RegimeParameters(BracketParameters, frozen=True, kw_only=True):
             raise ValueError("adx_chop must be below adx_strong")
         if self.factor_chop > 1:
             raise ValueError("factor_chop must be at most 1")
+
+    @property
+    def window(self) -> int:
+        """Enough that Wilder's averages forget where the window began."""
+        longest = max(self.adx_period, self.rsi_period, self.atr_period)
+        return max(14 * longest, self.structure_candles + 1) + self.confirming_closes
 
 
 class Look(NamedTuple):
@@ -75,55 +81,20 @@ class Look(NamedTuple):
         )
 
 
-class RegimeFollowing:
+class RegimeFollowing(Parametrised[RegimeParameters]):
     """Follows the market's regime: in when it has turned, half out in a chop, out when it turns back."""
 
     name = "regime"
     version = 1
     parameter_type = RegimeParameters
 
-    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
-        """Every parameter, checked."""
-        return as_parameters(convert(RegimeParameters, given, self.name))
-
-    def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
+    def bound(self, parameters: RegimeParameters) -> BoundStrategy:
         """The strategy under these parameters."""
-        return BoundRegime(restore(RegimeParameters, parameters, self.name))
+        return BoundRegime(parameters)
 
 
-class BoundRegime:
+class BoundRegime(Sided[RegimeParameters, Look]):
     """``regime`` with its parameters."""
-
-    def __init__(self, parameters: RegimeParameters) -> None:
-        self._parameters = parameters
-        self._sides = sides(allow_short=parameters.allow_short)
-
-    @property
-    def window(self) -> int:
-        """Enough that Wilder's averages forget where the window began."""
-        p = self._parameters
-        longest = max(p.adx_period, p.rsi_period, p.atr_period)
-        return max(14 * longest, p.structure_candles + 1) + p.confirming_closes
-
-    @property
-    def size_fraction_max(self) -> Decimal:
-        """The share of equity that memory and regime can raise an entry to."""
-        return self._parameters.size_fraction_max
-
-    def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:
-        """Enter when the regime has just been the side's for long enough; leave when it has been the other's."""
-        if len(window) < self.window:
-            return None
-        look = window.memo(("regime", self._parameters), lambda: self._look(window))
-        if state.holding is not None:
-            return self._exit(look, state.holding)
-        for side in self._sides:
-            if self._turned(look, side):
-                p = self._parameters
-                return self._entry(look, side).signal(
-                    state, size_fraction_max=p.size_fraction_max, candles_max=p.candles_max
-                )
-        return None
 
     def _look(self, window: CandleWindow) -> Look:
         p, count = self._parameters, self.window
@@ -143,13 +114,17 @@ class BoundRegime:
             bottom=float(lows[before].min()),
         )
 
+    def _entry(self, look: Look, side: PositionSide) -> Entry | None:
+        """The regime has just been the side's for long enough."""
+        return self._entered(look, side) if self._turned(look, side) else None
+
     def _turned(self, look: Look, side: PositionSide) -> bool:
         """The newest closes were all the side's and the one before them was not."""
         favour = look.codes * _SIGNS[side] >= 1.0
         confirmed = self._parameters.confirming_closes
         return bool(favour[-confirmed:].all()) and not bool(favour[-confirmed - 1])
 
-    def _entry(self, look: Look, side: PositionSide) -> Entry:
+    def _entered(self, look: Look, side: PositionSide) -> Entry:
         p, name = self._parameters, regime_name(float(look.codes[-1]))
         stop, target = p.distances(look.close, look.average_range)
         factor: Decimal = getattr(p, f"factor_{name}")
@@ -167,6 +142,7 @@ class BoundRegime:
         )
 
     def _exit(self, look: Look, holding: Holding) -> Signal | None:
+        """The range broke, the regime has been the other side's for long enough, or there is no direction."""
         p, favour = self._parameters, look.codes * _SIGNS[holding.side]
         edge = look.bottom if holding.side == "long" else look.top
         if (look.close - edge) * _SIGNS[holding.side] < 0.0:

@@ -1,15 +1,18 @@
 """Buys pullbacks that turn within a strong trend on two timeframes, the larger the more of six groups agree."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 
-from events.values import Parameter
+from events.values import PositionSide
 from oxbot.core.market_view import CandleWindow
-from oxbot.core.parameters import as_parameters, convert, restore
-from oxbot.core.strategies.entries import Entry, measured, seen_in, sides
+from oxbot.core.parameters import Parametrised
+from oxbot.core.strategies.entries import Entry, measured, seen_in
 from oxbot.core.strategies.exits import first_since_entry, leave, reduce
+from oxbot.core.strategies.sided import Sided
 from oxbot.core.strategies.trinity_look import GROUPS, Confluence, Look, TrinityParameters, confluence, look
-from oxbot.core.strategy import BoundStrategy, Holding, Signal, StrategyState
+from oxbot.core.strategy import BoundStrategy, Holding, Signal
+
+Looks = tuple[tuple[Look, Confluence | None], ...]
+"""What each side sees, and which of the groups agree where it qualifies."""
 
 _STRENGTHS = (
     (Decimal("0.95"), "very_strong", Decimal("1.0")),
@@ -20,60 +23,31 @@ _STRENGTHS = (
 """From which confidence on a setup is called what, and its share of ``size_fraction``: 10, 8, 6 and 4 % by default."""
 
 
-class Trinity:
+class Trinity(Parametrised[TrinityParameters]):
     """Buys turned pullbacks in a trend on two timeframes, by how many of six groups of signs agree."""
 
     name = "trinity"
     version = 1
     parameter_type = TrinityParameters
 
-    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
-        """Every parameter, checked."""
-        return as_parameters(convert(TrinityParameters, given, self.name))
-
-    def bind(self, parameters: tuple[Parameter, ...]) -> BoundStrategy:
+    def bound(self, parameters: TrinityParameters) -> BoundStrategy:
         """The strategy under these parameters."""
-        return BoundTrinity(restore(TrinityParameters, parameters, self.name))
+        return BoundTrinity(parameters)
 
 
-class BoundTrinity:
+class BoundTrinity(Sided[TrinityParameters, Looks]):
     """``trinity`` with its parameters."""
 
-    def __init__(self, parameters: TrinityParameters) -> None:
-        self._parameters = parameters
-        self._sides = sides(allow_short=parameters.allow_short)
-        self._window = parameters.window
-
-    @property
-    def window(self) -> int:
-        """What its slowest indicator needs."""
-        return self._window
-
-    @property
-    def size_fraction_max(self) -> Decimal:
-        """The share of equity that memory can raise an entry to."""
-        return self._parameters.size_fraction_max
-
-    def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:
-        """Enter on a turned pullback that qualifies; leave when the trend breaks or flips, reduce when it overheats."""
-        if len(window) < self._window:
-            return None
-        looks = window.memo(("trinity", self._parameters), lambda: self._looks(window))
-        if state.holding is not None:
-            found = next((found for found, _ in looks if found.chart.side == state.holding.side), None)
-            return None if found is None else self._exit(found, state.holding)
-        for found, groups in looks:
-            entry = None if groups is None else self._entry(found, groups)
-            if entry is not None:
-                p = self._parameters
-                return entry.signal(state, size_fraction_max=p.size_fraction_max, candles_max=p.candles_max)
-        return None
-
-    def _looks(self, window: CandleWindow) -> tuple[tuple[Look, Confluence | None], ...]:
+    def _look(self, window: CandleWindow) -> Looks:
         found = [look(window, self._parameters, side) for side in self._sides]
         return tuple((each, confluence(each, self._parameters) if each.qualified else None) for each in found)
 
-    def _entry(self, found: Look, groups: Confluence) -> Entry | None:
+    def _entry(self, looks: Looks, side: PositionSide) -> Entry | None:
+        """A turned pullback that qualifies."""
+        found, groups = next(seen for seen in looks if seen[0].chart.side == side)
+        return None if groups is None else self._entered(found, groups)
+
+    def _entered(self, found: Look, groups: Confluence) -> Entry | None:
         p, confidence = self._parameters, groups.confidence(self._parameters.weights)
         if not groups.entry or confidence < p.confidence_min:
             return None
@@ -97,7 +71,11 @@ class BoundTrinity:
             + measured(**flags),
         )
 
-    def _exit(self, found: Look, holding: Holding) -> Signal | None:
+    def _exit(self, looks: Looks, holding: Holding) -> Signal | None:
+        """The trend broke or flipped, or the side is overheated."""
+        found = next((found for found, _ in looks if found.chart.side == holding.side), None)
+        if found is None:
+            return None
         close = seen_in(found.chart)
         if found.broken:
             trend = found.chart.price(found.trend)

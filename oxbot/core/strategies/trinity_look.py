@@ -26,7 +26,7 @@ from oxbot.core.indicators.momentum import NEUTRAL
 from oxbot.core.market_view import CandleWindow
 from oxbot.core.parameters import Count, Multiple, Oscillator, Period, Share, ShareOrNone, meaning
 from oxbot.core.strategies.chart import Chart, candles_for_higher, chart, higher_chart
-from oxbot.core.strategies.entries import BracketParameters, measured, seen_in
+from oxbot.core.strategies.entries import AllowShort, BracketParameters, measured, seen_in
 
 GROUPS = ("regime", "trend", "entry", "momentum", "volume", "volatility")
 
@@ -62,7 +62,7 @@ class TrinityParameters(BracketParameters, frozen=True, kw_only=True):
     confidence_min: Annotated[Share, meaning("least sum of the weights that hold")] = Decimal("0.50")
     reduce_rsi: Annotated[Oscillator, meaning("RSI above which a part is taken off")] = 75.0
     reduce_fraction: Annotated[Share, meaning("the part that is taken off")] = Decimal("0.5")
-    allow_short: Annotated[bool, meaning("whether it may sell short")] = False
+    allow_short: AllowShort = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,8 +179,7 @@ def confluence(found: Look, parameters: TrinityParameters) -> Confluence:
     flow = order_flow(
         seen.opens[recent], seen.highs[recent], seen.lows[recent], seen.closes[recent], seen.volumes[recent]
     )
-    usual = float(seen.volumes[-_FLOW_PERIOD - 1 : -1].mean())
-    ratio = float(seen.volumes[-1]) / usual if usual > 0.0 else 0.0
+    ratio = seen.volume_ratio(_FLOW_PERIOD)
     cloud = ichimoku(*(column[-_CLOUD_CANDLES:] for column in (seen.highs, seen.lows, seen.closes)))
     above_cloud = seen.closes[-1] > max(cloud.span_a[-1], cloud.span_b[-1])
     held = (

@@ -127,6 +127,18 @@ def test_a_seller_sees_the_candles_upside_down_within_their_range() -> None:
     assert (bought.oscillator(30.0), sold.oscillator(30.0)) == (30.0, 70.0)
 
 
+@pytest.mark.parametrize(
+    ("volumes", "expected"), [([8.0, 2.0, 4.0, 6.0], 2.0), ([8.0, 0.0, 0.0, 6.0], 0.0), ([8.0, 2.0, 4.0, 0.0], 0.0)]
+)
+def test_a_volume_is_compared_with_those_before_it_if_anything_was_traded(
+    volumes: list[float], expected: float
+) -> None:
+    window = CandleWindow(4, timeframe=HOUR)
+    for candle in candles_of([100.0] * 4, volumes=volumes):
+        window.push(candle)
+    assert chart(window, 4, "long").volume_ratio(2) == expected
+
+
 def test_a_higher_chart_is_whole_or_not_there() -> None:
     window = CandleWindow(40, timeframe=HOUR)
     for candle in candles_of([100.0 + number for number in range(24)]):
