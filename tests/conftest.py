@@ -1,5 +1,9 @@
-"""What all tests share: a real Postgres per session, a fresh database per test, asyncio, a Hypothesis profile."""
+"""What all tests share: a time zone, a real Postgres, a fresh database per test, asyncio, a Hypothesis profile."""
 
+from tests import time_zone
+
+# isort: split
+# Above, the worker has entered its time zone; whatever reads the clock is imported below.
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -27,6 +31,7 @@ settings.register_profile(
 )
 settings.load_profile("ci")
 
+WORKER_ZONES = pytest.StashKey[dict[str, str]]()
 TEMPLATE = "oxbot_template"
 DATABASE_NUMBERS = count(1)
 CREATE_DATABASE = "SELECT format('CREATE DATABASE %I TEMPLATE %I', $1::text, $2::text)"
@@ -34,12 +39,37 @@ DROP_DATABASE = "SELECT format('DROP DATABASE %I WITH (FORCE)', $1::text)"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long the test of the ledger against the naive one goes on."""
+    """How long the test of the ledger against the naive one goes on, and where."""
     parser.addoption("--ledger-sequences", type=int, default=200, help="how many lives of the books are tried")
+    parser.addoption("--tz", help="the time zone of every process; else that of the environment, or of the worker")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests have counted, whichever process they ran in."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Enter the zone that was asked for, before any test is imported."""
+    zone = config.getoption("tz")
+    if zone is not None:
+        time_zone.enter(zone)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell whoever started this worker which zone it was in."""
+    output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["time_zone"] = time_zone.entered()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Keep what a worker has told of itself."""
+    config: pytest.Config = getattr(node, "config")  # noqa: B009 - the type is of a plug-in that need not be there
+    gateway, output = getattr(node, "gateway", None), getattr(node, "workeroutput", {})
+    config.stash.setdefault(WORKER_ZONES, {})[getattr(gateway, "id", "?")] = output.get("time_zone", "it is lost")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the time zones, and what tests have counted, whichever process they ran in."""
+    for worker, zone in sorted(config.stash.get(WORKER_ZONES, {"this process": time_zone.entered()}).items()):
+        terminalreporter.write_line(f"time zone of {worker}: {zone}")
     for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
         for name, counts in report.user_properties:
             if name == "counts":

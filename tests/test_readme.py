@@ -10,11 +10,11 @@ import typer
 import benchmarks
 from events.codec import FACT_TYPES
 from events.values import PaperModel, Sizing
+from oxbot.app.limits import limits_shown
 from oxbot.cli.main import app
 from oxbot.cli.risk import limits_markdown
 from oxbot.config import PREFIX, Settings
 from oxbot.core.orders import LEGAL, OrderEvent, Step
-from oxbot.core.risk import limits_table
 from oxbot.core.strategies import built_in_strategies
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +55,7 @@ def test_every_fact_is_documented(tag: str) -> None:
 
 def test_the_table_of_limits_is_the_gates_own() -> None:
     """``oxbot risk limits --markdown`` prints it."""
-    assert f"\n\n{limits_markdown(limits_table())}\n" in README
+    assert f"\n\n{limits_markdown(limits_shown())}\n" in README
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "soak"])

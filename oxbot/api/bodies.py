@@ -8,13 +8,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from oxbot.api.problems import Problem
-from oxbot.app.given import BadField, check_given, exact_number
+from oxbot.app.given import BadField, check_given, exact_number, explained, number_or_text
 
 BODY_BYTES_MAX = 64 * 1024
 BODY_SECONDS = 10.0
 
 # So that nobody has us read a number of thousands of digits.
 _LENGTH_DIGITS_MAX = 9
+
+_GIVEN = msgspec.json.Decoder(float_hook=number_or_text)
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -48,9 +50,10 @@ async def read_body(request: Request, kind: type[StructT], *, required: bool) ->
     if media_type != "application/json":
         raise Problem(415, "the body must be application/json")
     try:
-        body, given = _decoder(kind).decode(content), msgspec.json.decode(content)
+        given = _GIVEN.decode(content)
+        body = _decoder(kind).decode(content)
     except msgspec.ValidationError as error:
-        raise Problem(422, f"body: {error}") from error
+        raise Problem(422, f"body: {explained(error, given, kind)}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "the body is not valid JSON") from error
     try:

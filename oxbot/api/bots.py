@@ -13,8 +13,9 @@ from oxbot.api.operations import PREFIX, Call, Operation, operation
 from oxbot.api.paging import Page, PageQuery, page, read_cursor
 from oxbot.api.reading import POSITION_HEADER, PROBLEMS, ViewQuery, from_views
 from oxbot.api.services import Services
-from oxbot.app.bots import CommandResult, NewBot, UnknownBot
+from oxbot.app.bots import CommandResult, UnknownBot
 from oxbot.app.failing import BotListed, BotShown, listed, shown
+from oxbot.app.new_bot import NewBot
 from oxbot.app.views import Snapshot
 
 ReasonText = Annotated[
@@ -32,13 +33,14 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class BotStanding(msgspec.Struct, frozen=True, kw_only=True):
     """Where a bot stands after a command; ``version`` counts the events of its stream.
 
-    ``trading`` is what its risk gate lets through.
+    ``trading`` is what its risk gate lets through; ``note`` says what becomes of what a stopped bot holds.
     """
 
     bot_id: str
     version: int
     status: str
     trading: TradingState = "active"
+    note: str = ""
 
 
 async def list_bots(call: Call[PageQuery, Nothing], views: Snapshot) -> Response:
@@ -164,7 +166,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path=f"{PREFIX}/bots/{{bot_id}}/stop",
         least="trader",
-        summary="Close everything at the next open and end, for good.",
+        summary="End for good; what the bot holds is sold at the next open, as the answer's note says.",
         query=Nothing,
         body=Reason,
         body_required=False,

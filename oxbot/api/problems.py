@@ -17,8 +17,9 @@ from events.errors import BelowFloor, LogUnavailable, OxbotError, StoreUnavailab
 from oxbot.api.headers import SECURITY_HEADERS
 from oxbot.app.accounts import CredentialsUnavailable, PasswordsBusy, SignInRefused
 from oxbot.app.audit_proof import NotSealed, UnknownPosition
-from oxbot.app.bots import UnknownBot, UnknownSymbol
+from oxbot.app.bots import UnknownBot
 from oxbot.app.fleet_switch import FleetIncomplete
+from oxbot.app.new_bot import UnknownSymbol
 from oxbot.app.projections import PositionNotReached
 from oxbot.app.tree import TreeUnusable
 from oxbot.core.bot import CommandRefused

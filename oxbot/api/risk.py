@@ -5,7 +5,8 @@ from starlette.responses import Response
 
 from oxbot.api.bodies import Nothing, answer
 from oxbot.api.operations import PREFIX, Call, Operation, operation
-from oxbot.core.risk import LimitRow, limits_table
+from oxbot.app.limits import limits_shown
+from oxbot.core.risk import LimitRow
 
 
 class LimitsTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +18,7 @@ class LimitsTable(msgspec.Struct, frozen=True, kw_only=True):
 async def list_limits(call: Call[Nothing, Nothing]) -> Response:
     """The whole table."""
     del call
-    return answer(LimitsTable(items=limits_table()))
+    return answer(LimitsTable(items=limits_shown()))
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from oxbot.api import (
     bots,
+    capital,
     equity,
     health,
     log,
@@ -29,6 +30,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *sessions.OPERATIONS,
     *bots.OPERATIONS,
     *trading_state.OPERATIONS,
+    *capital.OPERATIONS,
     *portfolios.OPERATIONS,
     *memory.OPERATIONS,
     *equity.OPERATIONS,

@@ -1,9 +1,9 @@
-"""What people do to bots: create, start, pause, stop, halt. Every one of these is an append through ``handle``."""
+"""What people do to bots: create, start, pause, stop, halt, fund. Each of these is an append through ``handle``."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 from uuid_utils import uuid7
@@ -11,117 +11,55 @@ from uuid_utils import uuid7
 from events.bot import BotCreated, TradingState
 from events.envelope import Metadata
 from events.errors import OxbotError
-from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream, fleet_stream
+from events.identifiers import BotId, FleetName, bot_stream, fleet_stream
 from events.log import EventLog
-from events.values import (
-    FeeSchedule,
-    Instrument,
-    InstrumentKind,
-    MarketReference,
-    PaperModel,
-    RiskLimits,
-    Sizing,
-)
-from oxbot.app.given import setting_text
+from events.values import FeeSchedule
+from oxbot.app.capital import BookedFlow, FlowDecider
 from oxbot.app.handle import FoldCache, Folded, fold_stream, handle
-from oxbot.core.bot import BotDecider, PauseBot, SetTradingState, StartBot, StopBot
-from oxbot.core.creation import AS_ITS_FLEET, CreateBot
+from oxbot.app.new_bot import MarketTerms, NewBot, PaperTerms, UnknownSymbol, creation, parameter_words
+from oxbot.core.bot import (
+    BotDecider,
+    CommandRefused,
+    DepositCapital,
+    PauseBot,
+    SetTradingState,
+    StartBot,
+    StopBot,
+    WithdrawCapital,
+)
+from oxbot.core.creation import AS_ITS_FLEET, CreateBot, check_created
 from oxbot.core.fleet import FleetDecider, SwitchFleet
 from oxbot.core.state import BotState
-from oxbot.core.strategy import InvalidParameter
+from oxbot.core.strategy import InvalidParameter, Strategies
+
+__all__ = [
+    "BotCommands", "CommandResult", "MarketTerms", "NewBot", "PaperTerms", "UnknownBot", "UnknownSymbol", "creation",
+]  # fmt: skip
 
 PAGE = 1000
 
 StatusCommand = StartBot | PauseBot | StopBot | SetTradingState
-Setting = Annotated[object, msgspec.Meta(extra_json_schema={"type": ["string", "number", "boolean"]})]
-"""A parameter of a strategy as a person gives it: text, a number of which no digit is lost, or true or false."""
 
 
 class UnknownBot(OxbotError):
     """There is no bot of that id."""
 
 
-class UnknownSymbol(OxbotError):
-    """The market has no such symbol; the text lists those it has."""
-
-
-class PaperTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How paper trades a symbol where that is not what the market says of it; the fields are those of an instrument."""
-
-    kind: InstrumentKind = "spot"
-    contract_size: Decimal = Decimal(1)
-    leverage_max: Decimal = Decimal(1)
-    maintenance_fraction: Decimal = Decimal(0)
-    liquidation_fee: Decimal = Decimal(0)
-    funding_interval_hours: int = 8
-
-
-class NewBot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a person says of a bot to be created; capital in quote currency, instruments by symbol.
-
-    A parameter that is nothing of what a ``Setting`` may be raises ``ValueError`` naming it.
-    """
-
-    name: str
-    symbols: tuple[Symbol, ...]
-    strategy: str = "ema_cross"
-    parameters: Mapping[str, Setting] = {}
-    capital: Decimal = Decimal(10000)
-    limits: RiskLimits = RiskLimits()
-    sizing: Sizing | None = None
-    paper: PaperModel | None = None
-    leverage: Decimal | None = None
-    instruments: dict[Symbol, PaperTerms] = {}
-
-    def __post_init__(self) -> None:
-        for name, value in self.parameters.items():
-            try:
-                setting_text(value)
-            except ValueError as error:
-                raise ValueError(f"parameter `{name}` {error}") from error
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The strategy's parameters in the text form in which strategies take them."""
-        return {name: setting_text(value) for name, value in self.parameters.items()}
-
-
 class CommandResult(NamedTuple):
-    """Where the bot stands after a command."""
+    """Where the bot stands after a command; ``note`` says what else will happen to what it holds."""
 
     bot_id: BotId
     version: int
     status: str
     trading: TradingState = "active"
-
-
-class MarketTerms(Protocol):
-    """What a market offers to new bots."""
-
-    @property
-    def venue(self) -> VenueName:
-        """The venue's name."""
-        ...
-
-    @property
-    def timeframe(self) -> str:
-        """The timeframe of its candles."""
-        ...
-
-    @property
-    def instruments(self) -> Sequence[Instrument]:
-        """Its symbols."""
-        ...
-
-    async def next_open(self) -> datetime:
-        """The open time of the first candle that a bot created now will see, and for which a command now counts."""
-        ...
+    note: str = ""
 
 
 class BotCommands:
     """Commands to the bots of one fleet, on one market. Safe from any number of processes at once.
 
-    ``by`` says on whose behalf, for the envelope of the facts; without it, it is the process's own name.
+    ``by`` says on whose behalf, for the envelope of the facts; without it, it is the process's own name. With
+    ``strategies``, a parameter that is refused is told with its bounds.
     """
 
     def __init__(
@@ -135,6 +73,7 @@ class BotCommands:
         now: Callable[[], datetime],
         actor: str,
         cache: FoldCache[BotState] | None = None,
+        strategies: Strategies | None = None,
     ) -> None:
         self._log = log
         self._decider = decider
@@ -144,6 +83,7 @@ class BotCommands:
         self._now = now
         self._actor = actor
         self._cache = cache
+        self._strategies = strategies
 
     async def create(self, request: NewBot, *, bot_id: BotId | None = None, by: str | None = None) -> CommandResult:
         """Create a bot, in the trading state that the fleet's switch was last set to.
@@ -163,9 +103,10 @@ class BotCommands:
         )
         command = msgspec.structs.replace(command, trading=told)
         try:
+            check_created(self._decider.decide(command, self._decider.initial))
             result = _result(chosen, await self._handle(chosen, command, by=by))
         except InvalidParameter as refused:
-            raise InvalidParameter(f"{refused}{_read_as_text(request)}") from refused
+            raise InvalidParameter(parameter_words(refused, request, self._strategies)) from refused
         # A switch that is set after this look finds the bot; one that was set before is seen.
         while (switch := await self.fleet_trading()) != told:
             told = switch
@@ -190,7 +131,17 @@ class BotCommands:
 
     async def stop(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
         """Close at the open after the market's next candle and end. Raises ``UnknownBot`` or ``CommandRefused``."""
-        return await self._manage(bot_id, StopBot(reason), by=by)
+        result = await self._manage(bot_id, StopBot(reason), by=by)
+        known = await fold_stream(self._log, self._decider, bot_stream(bot_id), cache=self._cache)
+        return result._replace(note=_closing(known.state))
+
+    async def deposit(self, bot_id: BotId, amount: Decimal, *, reference: str, by: str | None = None) -> BookedFlow:
+        """Add quote currency, once per reference. Raises ``UnknownBot``, ``InvalidCommand`` or ``CommandRefused``."""
+        return await self._book(bot_id, DepositCapital(amount, reference), by=by)
+
+    async def withdraw(self, bot_id: BotId, amount: Decimal, *, reference: str, by: str | None = None) -> BookedFlow:
+        """Take out quote currency that is free, once per reference. Raises as ``deposit``."""
+        return await self._book(bot_id, WithdrawCapital(amount, reference), by=by)
 
     async def set_trading(
         self,
@@ -206,7 +157,10 @@ class BotCommands:
         ``of_fleet`` says that the whole fleet was told.
         """
         command = SetTradingState(state, reason, "fleet" if of_fleet else "bot")
-        return await self._manage(bot_id, command, by=by)
+        result = await self._manage(bot_id, command, by=by)
+        if result.status == "stopped":
+            raise CommandRefused(f"bot {bot_id} was stopped for good; create another")
+        return result
 
     async def set_fleet_trading(self, state: TradingState, reason: str = "", *, by: str | None = None) -> None:
         """Set the fleet's switch, for the bots to come; see ``switch_fleet`` for those that there are."""
@@ -240,6 +194,23 @@ class BotCommands:
         timed = msgspec.structs.replace(command, effective_at=await self._effective_at(known.state))
         return _result(bot_id, await self._handle(bot_id, timed, known, by=by))
 
+    async def _book(self, bot_id: BotId, command: DepositCapital | WithdrawCapital, *, by: str | None) -> BookedFlow:
+        # Folded from the first event on: what the cache keeps knows no references.
+        decider, stream = FlowDecider(self._decider), bot_stream(bot_id)
+        known = await fold_stream(self._log, decider, stream)
+        if not known.state.bot.exists:
+            raise UnknownBot(f"there is no bot {bot_id}")
+        after = await handle(
+            self._log,
+            decider,
+            stream,
+            command,
+            at=self._now(),
+            known=known,
+            metadata=Metadata(actor=by or self._actor),
+        )
+        return after.state.booked[command.reference]
+
     async def _effective_at(self, state: BotState) -> datetime | None:
         """The next candle of the bot's market; None for a bot of another market, whose time is not known here."""
         market = state.configuration.market
@@ -266,65 +237,12 @@ class BotCommands:
         )
 
 
-def creation(
-    request: NewBot, *, bot_id: BotId, fleet: FleetName, market: MarketTerms, fees: FeeSchedule, begins_at: datetime
-) -> CreateBot:
-    """The command that creates the bot on that market. Raises ``UnknownSymbol``."""
-    return CreateBot(
-        bot_id=bot_id,
-        fleet=fleet,
-        name=request.name,
-        strategy=request.strategy,
-        parameters=request.settings,
-        market=MarketReference(
-            venue=market.venue,
-            timeframe=market.timeframe,
-            begins_at=begins_at,
-            instruments=_instruments(request, market),
-        ),
-        capital=request.capital,
-        quote=_quote(request.symbols),
-        fees=fees,
-        limits=request.limits,
-        sizing=request.sizing,
-        paper=request.paper,
-        leverage=request.leverage,
-    )
-
-
-def _instruments(request: NewBot, market: MarketTerms) -> tuple[Instrument, ...]:
-    offered = {instrument.symbol: instrument for instrument in market.instruments}
-    for symbol in request.symbols:
-        if symbol not in offered:
-            raise UnknownSymbol(
-                f"symbol {symbol!r} is not traded on {market.venue}; there is {', '.join(sorted(offered))}"
-            )
-    for symbol in request.instruments:
-        if symbol not in request.symbols:
-            raise UnknownSymbol(
-                f"instruments names {symbol!r}, which is not one of the bot's symbols {', '.join(request.symbols)}"
-            )
-    return tuple(_on(offered[symbol], request.instruments.get(symbol)) for symbol in sorted(request.symbols))
-
-
-def _on(offered: Instrument, terms: PaperTerms | None) -> Instrument:
-    """The instrument on these terms; steps and smallest notional are always the market's."""
-    return offered if terms is None else msgspec.structs.replace(offered, **msgspec.structs.asdict(terms))
-
-
-def _read_as_text(request: NewBot) -> str:
-    """What a refusal that speaks of text must add where something else was given."""
-    texts = request.settings
-    others = [f"{name}={texts[name]}" for name, value in request.parameters.items() if not isinstance(value, str)]
-    return f" (read as text: {', '.join(others)})" if others else ""
-
-
 def _result(bot_id: BotId, folded: Folded[BotState]) -> CommandResult:
     return CommandResult(bot_id, folded.version, folded.state.status, folded.state.trading)
 
 
-def _quote(symbols: Sequence[Symbol]) -> str:
-    quotes = {symbol.partition("/")[2] for symbol in symbols}
-    if len(quotes) != 1:
-        raise UnknownSymbol(f"a bot's symbols must share one quote currency, not {', '.join(sorted(quotes)) or 'none'}")
-    return quotes.pop()
+def _closing(state: BotState) -> str:
+    """What becomes of a stopped bot's positions, in words; empty if it has none."""
+    ways = {"long": "sold", "short": "bought back"}
+    positions = sorted(state.ledger.positions.values(), key=lambda held: held.symbol)
+    return ", ".join(f"{held.symbol} is {ways[held.side]} at the next open" for held in positions)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import reduce
 from itertools import groupby
 from typing import NamedTuple
 
@@ -78,6 +79,7 @@ async def redecide(bot_id: BotId, *, log: EventLog, candles: CandleStore, decide
     Every cycle must lead to exactly the facts on record, and every candle between two cycles to none. A status counts
     from the candle that its fact names. Where a notice says that the bot learnt of it later, or where an older fact
     names no candle and would have made the bot act on one that left no fact, it may have come just after that candle.
+    So may money that came or went.
     """
     events = await log.read_stream(bot_stream(bot_id))
     facts: list[BotFact] = [event.fact for event in events if not isinstance(event.fact, StreamEnded)]  # type: ignore[misc]  # a bot's stream holds a bot's facts
@@ -99,6 +101,7 @@ class _Life:
         self._bot_id = bot_id
         self._decider = decider
         self._states: list[BotState] = [decider.initial]
+        self._before_flows: list[BotState] = []
         self._dated = True
         self._view = MarketView((), capacity=1)
         self._frames = 0
@@ -109,8 +112,10 @@ class _Life:
         """Take facts that were not decided by a cycle; the states between them are kept as possibilities."""
         self._states = [self._states[-1]]
         self._dated = not any(map(_undated, facts))
+        begun = self._states[-1]
         for fact in facts:
             self._states.append(self._decider.evolve(self._states[-1], fact))
+        self._before_flows = [reduce(self._decider.evolve, known, begun) for known in _without_last_flows(facts)]
 
     async def until(self, cycle: tuple[BotFact, ...], frames: "_Frames") -> Difference | None:
         """Live through the candles up to the cycle's and compare what each leads to."""
@@ -136,7 +141,8 @@ class _Life:
         newest = max((state.cursor for state in earlier if state.cursor is not None), default=None)
         possible = [state for state in earlier if state.cursor == newest]
         certain = self._dated and self._states[-1].cursor == newest
-        return possible[-1:] if certain else possible
+        poorer = [state for state in self._before_flows if state.cursor == newest]
+        return [*poorer, *(possible[-1:] if certain else possible)]
 
     def _see(self, frame: Frame) -> None:
         if self._frames == 0:
@@ -210,6 +216,19 @@ def _fleet(cycle: Sequence[BotFact]) -> Fleet | None:
                 fact.fleet_exposure, fact.fleet_net_exposure or ZERO, fact.fleet_equity or ZERO, fact.fleet_position
             )
     return None
+
+
+def _without_last_flows(facts: Sequence[BotFact]) -> Iterator[list[BotFact]]:
+    """The facts without their last flows of capital: all but the last, and so on up to without any.
+
+    Nothing says from which candle on the bot knew of them. The first capital is there from the creation on.
+    """
+    flows = [at for at, fact in enumerate(facts) if isinstance(fact, CapitalDeposited | CapitalWithdrawn)]
+    if facts and isinstance(facts[0], BotCreated):
+        flows = flows[1:]
+    for number in range(len(flows)):
+        left_out = set(flows[number:])
+        yield [fact for at, fact in enumerate(facts) if at not in left_out]
 
 
 def _undated(fact: BotFact) -> bool:

@@ -1,12 +1,20 @@
-"""Rebuilds every view from the log and compares it, byte for byte, with what is served."""
+"""Rebuilds every view from the log and compares it, byte for byte; decides every bot again for whom that can be."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from traceback import extract_tb
 from typing import NamedTuple
 
-from events.log import LogReader
+from events.errors import OxbotError
+from events.identifiers import BotId
+from events.log import EventLog, LogReader
+from oxbot.app.candle_store import CandleStore
 from oxbot.app.follower import BATCH, OtherVersion, ProjectionStopped, read_page
+from oxbot.app.redecide import Redecided, redecide
 from oxbot.app.skips import Skips
 from oxbot.app.views import StoredRow, ViewReader
+from oxbot.core.bot import BotDecider
+from oxbot.core.strategy import InvalidParameter, UnknownStrategy
 from oxbot.views.bot_views import BOTS
 from oxbot.views.fold import RowChange
 from oxbot.views.projections import AnyProjection
@@ -28,6 +36,29 @@ class Rebuilt(NamedTuple):
 
     position: int
     views: tuple[ViewComparison, ...]
+
+
+class Undecided(NamedTuple):
+    """A bot that this program cannot decide again, and why: its strategy is missing, broken, or another version."""
+
+    bot_id: BotId
+    reason: str
+
+
+async def redecide_or_say(
+    bot_id: BotId, *, log: EventLog, candles: CandleStore, decider: BotDecider
+) -> Redecided | Undecided:
+    """The bot's recorded life decided again, or why that cannot be done; no other bot depends on it."""
+    try:
+        return await redecide(bot_id, log=log, candles=candles, decider=decider)
+    except (UnknownStrategy, InvalidParameter) as error:
+        return Undecided(bot_id, str(error))
+    except OxbotError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a strategy may be anybody's, and can fail in any way
+        at = extract_tb(error.__traceback__)[-1]
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return Undecided(bot_id, f"its strategy failed: {what} ({Path(at.filename).name}:{at.lineno})")
 
 
 async def rebuild_views(log: LogReader, served: ViewReader, projection: AnyProjection = BOTS) -> Rebuilt:

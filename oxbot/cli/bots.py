@@ -1,4 +1,4 @@
-"""``oxbot bots``: create, list, show, start, pause, stop and halt the bots of the main fleet."""
+"""``oxbot bots``: create, list, show, start, pause, stop, halt and fund the bots of the main fleet."""
 
 import asyncio
 import os
@@ -14,10 +14,12 @@ from events.bot import TradingState
 from events.identifiers import BotId
 from oxbot.adapters.postgres_failing_bots import PostgresFailingBots
 from oxbot.app.bots import BotCommands, CommandResult, UnknownBot
+from oxbot.app.capital import BookedFlow, CapitalFlow
 from oxbot.app.equity import EquityReader, EverythingStoredIsClosed
 from oxbot.app.failing import listed, shown
 from oxbot.app.fleet_report import FleetReporter
 from oxbot.app.fleet_switch import Switched, switch_fleet
+from oxbot.app.given import BadField, read_given
 from oxbot.app.projection import ProjectionRunner
 from oxbot.app.views import StoredRow
 from oxbot.cli.audit_words import printable
@@ -28,11 +30,12 @@ from oxbot.cli.inputs import InvalidInput, parse_amount, parse_parameters, parse
 from oxbot.cli.installation import Installation, open_installation
 from oxbot.cli.new_bot import new_bot
 from oxbot.config import load_settings
+from oxbot.core.money import text
 from oxbot.logs import configure_logs
 from oxbot.views.rows import BotLine, PortfolioRow
 from oxbot.wiring.strategies import installed_strategies
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, show, start, pause, stop and halt bots.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, show, start, pause, stop, halt and fund bots.")
 
 PAGE = 500
 HEADERS = ("bot", "fleet", "name", "status", "trading", "strategy", "symbols", "cash", "free")
@@ -41,6 +44,10 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _BotArgument = Annotated[str, typer.Argument(help="The bot's id, or its name where no other bot has it.")]
 _OneOrAll = Annotated[str | None, typer.Argument(help="The bot's id, or its name where no other bot has it.")]
 _All = Annotated[bool, typer.Option("--all", help="Every bot of the fleet.")]
+_Amount = Annotated[str, typer.Argument(help="How much, in quote currency.")]
+_Reference = Annotated[
+    str, typer.Option(help="Your own name for this flow: said again with the same one, nothing more is booked.")
+]
 _Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 
 
@@ -113,7 +120,7 @@ def pause(bot: _BotArgument, reason: str = "", as_json: _Json = False) -> None:
 
 @app.command()
 def stop(bot: _BotArgument, reason: str = "", as_json: _Json = False) -> None:
-    """End a bot for good: it closes what it holds at the next open."""
+    """End a bot for good: what it holds is sold at the next open."""
     _command(bot, lambda commands, bot_id: commands.stop(bot_id, reason), as_json=as_json)
 
 
@@ -133,6 +140,20 @@ def reduce(bot: _OneOrAll = None, everyone: _All = False, reason: _Reason = "", 
 def activate(bot: _OneOrAll = None, everyone: _All = False, reason: _Reason = "", as_json: _Json = False) -> None:
     """Let a bot, or the fleet with --all, enter again; its drawdown counts anew from there."""
     _switch(bot, "active", reason, everyone=everyone, as_json=as_json)
+
+
+@app.command()
+def deposit(bot: _BotArgument, amount: _Amount, reference: _Reference, as_json: _Json = False) -> None:
+    """Bring a bot quote currency, once for each reference."""
+    flow = _flow(amount, reference)
+    _book(bot, lambda bots, bot_id: bots.deposit(bot_id, flow.amount, reference=flow.reference), as_json=as_json)
+
+
+@app.command()
+def withdraw(bot: _BotArgument, amount: _Amount, reference: _Reference, as_json: _Json = False) -> None:
+    """Take quote currency that is free out of a bot, once for each reference."""
+    flow = _flow(amount, reference)
+    _book(bot, lambda bots, bot_id: bots.withdraw(bot_id, flow.amount, reference=flow.reference), as_json=as_json)
 
 
 @app.command()
@@ -162,6 +183,28 @@ def _command(bot: str, call: Callable[[BotCommands, BotId], Awaitable[CommandRes
     async def work(installation: Installation) -> None:
         bot_id = bot_meant(bot, await _all(installation, "bots"))
         _say(await call(installation.commands("cli"), bot_id), as_json=as_json)
+
+    _run(work)
+
+
+def _flow(amount: str, reference: str) -> CapitalFlow:
+    try:
+        return read_given({"amount": amount, "reference": reference}, CapitalFlow, strict=False)
+    except BadField as error:
+        raise InvalidInput(str(error)) from error
+
+
+def _book(bot: str, call: Callable[[BotCommands, BotId], Awaitable[BookedFlow]], *, as_json: bool) -> None:
+    async def work(installation: Installation) -> None:
+        bot_id = bot_meant(bot, await _all(installation, "bots"))
+        booked = await call(installation.commands("cli"), bot_id)
+        said = {"bot_id": bot_id, **booked._asdict(), "amount": text(booked.amount)}
+        if as_json:
+            sys.stdout.write(msgspec.json.encode(said).decode() + "\n")
+        else:
+            sys.stdout.write(
+                f"bot {bot_id}: {booked.kind} of {text(booked.amount)} under {printable(booked.reference)}\n"
+            )
 
     _run(work)
 
@@ -197,7 +240,8 @@ def _say(result: CommandResult, *, as_json: bool) -> None:
         sys.stdout.write(msgspec.json.encode(result._asdict()).decode() + "\n")
     else:
         trading = "" if result.trading == "active" else f", {result.trading}"
-        sys.stdout.write(f"bot {result.bot_id} is {result.status}{trading}\n")
+        note = f"; {result.note}" if result.note else ""
+        sys.stdout.write(f"bot {result.bot_id} is {result.status}{trading}{note}\n")
 
 
 def _columns(bot: BotLine, portfolio: bytes) -> tuple[str, ...]:

@@ -19,15 +19,17 @@ from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
 from events.values import FeeSchedule, Instrument
 from oxbot.adapters.recorded_market import read_market
 from oxbot.adapters.synthetic_market import SyntheticMarket
-from oxbot.app.bots import BotCommands, NewBot, creation
+from oxbot.app.bots import BotCommands
 from oxbot.app.equity import EquityReader
 from oxbot.app.fleet_report import BotResult, FleetReporter, FleetResult, MarketRange
+from oxbot.app.new_bot import NewBot, creation
 from oxbot.cli.inputs import InvalidInput, Kill
 from oxbot.cli.progress import DemoProgress
 from oxbot.cli.up import serve_beside
 from oxbot.config import Settings
 from oxbot.core.bot import BotDecider
 from oxbot.core.candles import Candle, Series, timeframe_duration
+from oxbot.core.creation import check_created
 from oxbot.wiring.api import ApiPlan, serve_api
 from oxbot.wiring.database import open_database
 from oxbot.wiring.market import PlayedMarket, Speed
@@ -185,7 +187,7 @@ class Demo:
                 fees=FEES,
                 begins_at=market.begins_at,
             )
-            decider.decide(command, decider.initial)
+            check_created(decider.decide(command, decider.initial))
 
     def _bot_id(self, number: int) -> BotId:
         return BotId(f"{self._fleet}-{number + 1}")

@@ -43,15 +43,17 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 
 def main_commands(stores: Stores, settings: Settings, *, actor: str) -> BotCommands:
     """Commands to the main fleet's bots, over these stores, in the name of ``actor``."""
+    strategies = usable_strategies()
     return BotCommands(
         stores.log,
-        BotDecider(usable_strategies()),
+        BotDecider(strategies),
         fleet=MAIN_FLEET,
         market=LiveTerms(synthetic_market(settings), stores.candles, MARKET_BEGINS_AT),
         fees=FEES,
         now=SystemClock().now,
         actor=actor,
         cache=Snapshots(PostgresSnapshots(stores.pool), BotState),
+        strategies=strategies,
     )
 
 

@@ -4,30 +4,28 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
-from oxbot.app.bots import NewBot
-from oxbot.app.given import BadField, check_given, exact_number
+from oxbot.app.given import BadField, exact_number, read_given
+from oxbot.app.new_bot import NewBot
 from oxbot.cli.inputs import InvalidInput
 
 FILE_BYTES_MAX = 64 * 1024
 
 
 def new_bot(file: Path | None, options: Mapping[str, object], settings: Sequence[str]) -> NewBot:
-    """The file's fields, in their place those of the options that are not None, and in theirs ``path=value`` settings.
+    """The file's fields, in their place those of the options that are not None, and ``path=value`` settings.
 
-    Raises ``InvalidInput``, or ``OSError`` for a file that cannot be read.
+    What options and settings say they say once. Raises ``InvalidInput``, or ``OSError`` for a file that cannot be read.
     """
     body = {} if file is None else _read(file)
-    body.update({name: value for name, value in options.items() if value is not None})
+    chosen = {name: value for name, value in options.items() if value is not None}
+    _check_settings(chosen, settings)
+    body.update(chosen)
     for setting in settings:
         _set(body, setting)
     try:
-        read = msgspec.convert(body, NewBot, strict=False)
-        check_given(body, read)
-    except (msgspec.ValidationError, BadField) as error:
+        return read_given(body, NewBot, strict=False)
+    except BadField as error:
         raise InvalidInput(f"the new bot cannot be read: {error}") from error
-    return read
 
 
 def _read(file: Path) -> dict[str, object]:
@@ -49,6 +47,18 @@ def _fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(fields) != len(pairs):
         raise ValueError(f"a field is given twice: {', '.join(name for name, _ in pairs)}")
     return fields
+
+
+def _check_settings(chosen: Mapping[str, object], settings: Sequence[str]) -> None:
+    """Raise ``InvalidInput`` for a field that is said twice, by an option and a setting or by two settings."""
+    said: set[str] = set()
+    for setting in settings:
+        path = setting.partition("=")[0]
+        if path in chosen:
+            raise InvalidInput(f"--set {setting!r} contradicts {path} {chosen[path]!r}, which was given already")
+        if path in said:
+            raise InvalidInput(f"{path} is set twice")
+        said.add(path)
 
 
 def _set(body: dict[str, object], setting: str) -> None:

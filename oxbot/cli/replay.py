@@ -10,15 +10,16 @@ import typer
 from events.errors import OxbotError
 from events.identifiers import BotId
 from oxbot.app.projection import ProjectionRunner
-from oxbot.app.redecide import Difference, Redecided, redecide
-from oxbot.app.replay import Rebuilt, rebuild_views
+from oxbot.app.redecide import Difference, Redecided
+from oxbot.app.replay import Rebuilt, Undecided, rebuild_views, redecide_or_say
 from oxbot.app.views import StoredRow
+from oxbot.cli.audit_words import printable
 from oxbot.cli.installation import open_installation
 from oxbot.config import Settings, load_settings
 from oxbot.core.bot import BotDecider
 from oxbot.views.projections import PROJECTIONS
 from oxbot.wiring.stores import Stores
-from oxbot.wiring.strategies import installed_strategies
+from oxbot.wiring.strategies import usable_strategies
 
 PAGE = 500
 
@@ -27,27 +28,43 @@ class ReplayDiffers(OxbotError):
     """The log does not lead to what is served or recorded."""
 
 
+class ReplayIncomplete(OxbotError):
+    """Some bots could not be decided again; all the others were, without a difference."""
+
+
 def replay(
     bot: Annotated[list[str] | None, typer.Option(help="Decide again for this bot only; may come again.")] = None,
     fleet: Annotated[str | None, typer.Option(help="Decide again for this fleet only.")] = None,
 ) -> None:
-    """Rebuild every view from the log and decide every recorded decision again; exit 2 at any difference."""
+    """Rebuild every view from the log and decide every recorded decision again; exit 2 at any difference.
+
+    A bot whose strategy is missing, broken or of another version is named and not decided again; exit 2 in the end.
+    """
     asyncio.run(_replay(load_settings(os.environ), bot or [], fleet))
 
 
 async def _replay(settings: Settings, bots: list[str], fleet: str | None) -> None:
-    decider = BotDecider(installed_strategies())
+    decider = BotDecider(usable_strategies())
     async with open_installation(settings, name="replay", role="oxbot_projector") as installation:
         stores = installation.stores
         await ProjectionRunner(stores.log, stores.views).catch_up()
         _say_views([await rebuild_views(stores.log, stores.views, projection) for projection in PROJECTIONS])
         results: list[Redecided] = []
+        undecided: list[Undecided] = []
         for bot_id in await _chosen(stores, bots, fleet):
-            result = await redecide(bot_id, log=stores.log, candles=stores.candles, decider=decider)
+            result = await redecide_or_say(bot_id, log=stores.log, candles=stores.candles, decider=decider)
+            if isinstance(result, Undecided):
+                sys.stdout.write(printable(f"bot {bot_id} not decided again: {result.reason}") + "\n")
+                undecided.append(result)
+                continue
             if result.difference is not None:
                 raise ReplayDiffers(_describe(result.difference))
             results.append(result)
     _say_decisions(results)
+    if undecided:
+        total = len(undecided) + len(results)
+        named = ", ".join(one.bot_id for one in undecided)
+        raise ReplayIncomplete(f"{len(undecided)} of {total} bots were not decided again: {named}")
 
 
 async def _chosen(stores: Stores, bots: list[str], fleet: str | None) -> list[BotId]:

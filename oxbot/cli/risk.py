@@ -6,10 +6,11 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from oxbot.core.risk import LimitRow, limits_table
+from oxbot.app.limits import limits_shown
+from oxbot.cli.columns import print_rows
+from oxbot.cli.inputs import InvalidInput
+from oxbot.core.risk import LimitRow
 
 app = typer.Typer(no_args_is_help=True, help="The rules of the risk gate.")
 
@@ -27,16 +28,15 @@ def limits(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the README's table.")] = False,
 ) -> None:
     """List every rule in the order in which it is asked, with the limits that can be set."""
-    rows = limits_table()
+    if as_json and as_markdown:
+        raise InvalidInput("--json and --markdown cannot both be: say one")
+    rows = limits_shown()
     if as_json:
         sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
     elif as_markdown:
         sys.stdout.write(limits_markdown(rows))
     else:
-        table = Table(*COLUMNS)
-        for row in rows:
-            table.add_row(*cells(row))
-        Console().print(table)
+        print_rows(COLUMNS, [cells(row) for row in rows])
 
 
 def limits_markdown(rows: list[LimitRow]) -> str:

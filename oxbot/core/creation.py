@@ -1,11 +1,12 @@
 """What a new bot may be: the command that creates one, and everything that is refused in it by name."""
 
 import re
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
 
-from events.bot import TradingState
+from events.bot import BotCreated, BotFact, TradingState
 from events.errors import OxbotError
 from events.identifiers import BotId, FleetName
 from events.values import FeeSchedule, Instrument, MarketReference, PaperModel, RiskLimits, Sizing
@@ -14,6 +15,7 @@ from oxbot.core.bounds import Bounds, count, fraction
 from oxbot.core.candles import timeframe_duration
 from oxbot.core.money import text
 from oxbot.core.risk import check_limits
+from oxbot.core.risk_limits import LIMITS
 from oxbot.core.sizing import check_sizing
 
 AS_ITS_FLEET = "as its fleet"
@@ -31,7 +33,23 @@ _PAPER = {
     "latency_candles": count(0, 100),
     "latency_milliseconds": count(0, 86_400_000),
     "funding_rate": Bounds(Decimal("-0.05"), Decimal("0.05")),
+    "seed": Bounds(1 - money.AMOUNT_MAX, money.AMOUNT_MAX - 1),
 }
+
+FIELD_BOUNDS: Mapping[str, str] = {
+    "capital": f"above 0 and below {money.AMOUNT_MAX:f}",
+    "leverage": f"at least 1 and at most {LEVERAGE_MAX}",
+    "fees.maker": "at least 0, below 0.1 and not above fees.taker",
+    "fees.taker": "at least 0 and below 0.1",
+    "instruments.*.contract_size": "above 0",
+    "instruments.*.leverage_max": f"at least 1 and at most {LEVERAGE_MAX}",
+    "instruments.*.maintenance_fraction": "at least 0 and below 0.5",
+    "instruments.*.liquidation_fee": "at least 0 and below 0.5",
+    "instruments.*.funding_interval_hours": f"one of {', '.join(map(str, FUNDING_INTERVALS))}",
+    **{f"limits.{path}": limit.bounds_text for path, limit in LIMITS.items()},
+    **{f"paper.{name}": str(bounds) for name, bounds in _PAPER.items()},
+}
+"""What the fields of a new bot may be, in words, by path; * stands for any symbol."""
 
 _NAME = (re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}"), "letters, digits, spaces and _ . -")
 _IDENTIFIER = (re.compile(r"[a-z0-9][a-z0-9-]{0,63}"), "lower-case letters, digits and -")
@@ -84,6 +102,22 @@ def check_creation(command: CreateBot) -> None:
     if command.paper is not None:
         _check_paper(command.paper)
     _check_leverage(command)
+    _check_spot(command)
+
+
+def check_created(facts: Iterable[BotFact]) -> None:
+    """Raise ``InvalidCommand`` for a bot that was told to sell short and trades nothing that can be.
+
+    Only what a strategy has made of its parameters says so: one that was left out may be true by default.
+    """
+    for fact in facts:
+        if isinstance(fact, BotCreated) and _only_spot(fact.market):
+            given = {parameter.name: parameter.value for parameter in fact.strategy.parameters}
+            if given.get("allow_short", "").lower() == "true":
+                raise InvalidCommand(
+                    "parameter allow_short is true, but only a perpetual is sold short, and the kind of "
+                    f"{_kinds(fact.market)}"
+                )
 
 
 def _check_fees(fees: FeeSchedule) -> None:
@@ -153,6 +187,46 @@ def _check_leverage(command: CreateBot) -> None:
         raise InvalidCommand(
             f"leverage {text(command.leverage)} is more than the limit leverage_max {text(command.limits.leverage_max)}"
         )
+    for instrument in command.market.instruments:
+        if instrument.kind == "perpetual":
+            _check_leverage_on(instrument, command.leverage)
+
+
+def _check_leverage_on(instrument: Instrument, leverage: Decimal) -> None:
+    if leverage > instrument.leverage_max:
+        raise InvalidCommand(
+            f"leverage {text(leverage)} is more than leverage_max {text(instrument.leverage_max)} of "
+            f"{instrument.symbol}"
+        )
+    kept = instrument.maintenance_fraction + instrument.liquidation_fee
+    if leverage * kept >= 1:
+        raise InvalidCommand(
+            f"leverage {text(leverage)} leaves a margin of 1/{text(leverage)} of notional, which is not above "
+            f"maintenance_fraction and liquidation_fee of {instrument.symbol}, together {text(kept)}: "
+            "every position would be liquidated at once"
+        )
+
+
+def _check_spot(command: CreateBot) -> None:
+    """What only a perpetual has is refused where there is none: nobody may believe that it holds."""
+    if not _only_spot(command.market):
+        return
+    if command.leverage not in {None, Decimal(1)}:
+        raise InvalidCommand(f"leverage {command.leverage} is for perpetuals, and the kind of {_kinds(command.market)}")
+    if command.paper is not None and command.paper.funding_rate != 0:
+        raise InvalidCommand(
+            f"paper funding_rate {text(command.paper.funding_rate)} is for perpetuals, and the kind of "
+            f"{_kinds(command.market)}"
+        )
+
+
+def _only_spot(market: MarketReference) -> bool:
+    return all(instrument.kind == "spot" for instrument in market.instruments)
+
+
+def _kinds(market: MarketReference) -> str:
+    """The words for a market without perpetuals."""
+    return f"{', '.join(instrument.symbol for instrument in market.instruments)} is spot"
 
 
 def _check_paper(paper: PaperModel) -> None:

@@ -1,5 +1,6 @@
 """Where an order stands in the paper venue's candle: whether the candle reaches it, and on which side of the open."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ TRAIL_STEP_MIN = Decimal("0.001")
 
 
 class Place(NamedTuple):
-    """A price that the candle reaches: below or above the open, at this distance from it (0: at the open)."""
+    """A price that the candle reaches: below or above where its way begins, at this distance from there (0: there)."""
 
     price: Decimal
     below: bool
@@ -90,6 +91,25 @@ def ratcheted(order: Order, candle: Candle, terms: Terms, *, entered_on_the_way:
     if not active or (moved is not None and moved < least):
         return None
     return OrderAmended(order_id=order.order_id, at=candle.open_time, reason="it trails the price", trigger_price=new)
+
+
+def crossed(orders: Sequence[Order], candle: Candle) -> list[tuple[Order, Place]]:
+    """The trailing stops that the candle crosses on its way from the best price to its close, in the order of the way.
+
+    The close comes after the extreme to which they were moved, so what lies between the two has been crossed for
+    certain. The extreme itself stands for a trigger that the tick has put beyond it.
+    """
+    found = []
+    for order in orders:
+        trigger, below = order.trigger_price, order.side == "sell"
+        if order.kind != "trailing_stop" or trigger is None:
+            continue
+        if candle.close <= trigger if below else candle.close >= trigger:
+            best = candle.high if below else candle.low
+            price = min(trigger, best) if below else max(trigger, best)
+            found.append((order, Place(price, below, abs(price - best))))
+    found.sort(key=lambda each: each[1].distance)
+    return found
 
 
 def _rests_at_limit(order: Order, candle: Candle) -> bool:

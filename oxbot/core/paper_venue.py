@@ -23,7 +23,7 @@ from oxbot.core.orders import TRIGGERED_KINDS, Order
 from oxbot.core.paper_margin import Held, funding, liquidation
 from oxbot.core.paper_oco import GONE, after_fill, orphans
 from oxbot.core.paper_prices import Offer, Terms, pays_in_base, tradable, trade_price, traded
-from oxbot.core.paper_resting import Place, at_market, marketable, place, ratcheted, reached, rested
+from oxbot.core.paper_resting import Place, at_market, crossed, marketable, place, ratcheted, reached, rested
 
 OrderOutcome = OrderFilled | OrderTriggered | OrderAmended | OrderCancelled | OrderExpired | OrderRejected
 PaperFact = OrderOutcome | FundingSettled | PositionLiquidated
@@ -43,7 +43,8 @@ class CandleMatch:
     The order of events in a candle: funding; what ends at the open; liquidation by a gap; what trades at the open at
     any price; limits that must trade at once; then the candle's way, first against the position and then in its favour
     (a candle does not say which extreme came first), each order at its price as the way reaches it; last, trailing
-    stops follow the best price. What was entered on the way takes no profit in the same candle.
+    stops follow the best price, and those that the close lies beyond by then trade. What was entered on the way takes
+    no profit in the same candle.
     """
 
     def __init__(self, candle: Candle, terms: Terms, *, before: datetime | None = None) -> None:
@@ -86,12 +87,9 @@ class CandleMatch:
                 yield settled
         if not self._closed:
             yield from self._until_close(orders, held)
-        # From the first stop that is moved on, the candle is over: it cannot reach what its own best price moved.
+        # From the first stop that is moved on, only the way from the best price to the close is left of the candle.
         self._closed = True
-        for order in orders:
-            amended = ratcheted(order, self._candle, self._terms, entered_on_the_way=self._entered_on_the_way)
-            if amended is not None:
-                yield amended
+        yield from self._to_the_close(orders, held)
 
     def _until_close(self, orders: Sequence[Order], held: Held | None) -> Iterator[PaperFact]:
         yield from self._endings(orders)
@@ -182,6 +180,18 @@ class CandleMatch:
         else:
             return
         yield from self._trade(order, offer, held, at_open=at_open)
+
+    # The way from the best price to the close.
+
+    def _to_the_close(self, orders: Sequence[Order], held: Held | None) -> Iterator[PaperFact]:
+        for order in orders:
+            amended = ratcheted(order, self._candle, self._terms, entered_on_the_way=self._entered_on_the_way)
+            if amended is not None:
+                yield amended
+        if self._entered_on_the_way:
+            return
+        for order, there in crossed(orders, self._candle):
+            yield from self._trade(order, Offer(there.price, "taker"), held, at_open=False)
 
     # A trade.
 

@@ -2,7 +2,8 @@
 
 Notional is what moves with the price; leverage says only how much of it must lie there as margin, so it changes no
 size. Whatever is divided is rounded down to 8 decimals of equity, so that no entry risks more than was said. A method
-that lacks what it sizes by (a stop, a range) answers 0, which the gate refuses under the rule ``sizing``.
+that lacks what it sizes by (a stop, a range, an edge where ``kelly_min`` is 0) answers 0, which the gate refuses under
+the rule ``sizing``.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Protocol, assert_never
 
 from events.errors import OxbotError
 from events.values import Sizing
-from oxbot.core.bounds import count, fraction
+from oxbot.core.bounds import Bounds, count, fraction
 from oxbot.core.money import ZERO, exact, ratio
 
 KELLY_TRADES_MAX = 200
@@ -22,7 +23,7 @@ _KELLY_SHARE = 4
 _STEP = Decimal("1e-8")
 _BOUNDS = {
     "risk_fraction": fraction(),
-    "kelly_min": fraction(),
+    "kelly_min": Bounds(ZERO, Decimal(1)),
     "kelly_max": fraction(),
     "kelly_trades_min": count(10, KELLY_TRADES_MAX),
 }
@@ -110,7 +111,8 @@ def by_range(risk_fraction: Decimal, atr_fraction: float | None) -> Decimal:
 def kelly_risk(sizing: Sizing, trades: Sequence[RiskedTrade]) -> Decimal:
     """The fraction of equity to risk until the stop: a quarter of Kelly, from ``kelly_min`` to ``kelly_max``.
 
-    Before ``kelly_trades_min`` trades with a stop have closed it is ``risk_fraction``. See ``kelly``.
+    Before ``kelly_trades_min`` trades with a stop have closed it is ``risk_fraction``. Without an edge it is
+    ``kelly_min``: a bot whose ``kelly_min`` is 0 then enters no more. See ``kelly``.
     """
     returns = [ratio(trade.net, trade.risked) for trade in trades if trade.risked][-KELLY_TRADES_MAX:]
     if len(returns) < sizing.kelly_trades_min:

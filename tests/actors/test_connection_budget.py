@@ -37,7 +37,7 @@ DECISIONS = (
 )
 
 
-async def test_many_hosts_share_the_connections_that_there_are(database: str, pool: asyncpg.Pool) -> None:
+async def test_acceptance_19_many_hosts_share_the_connections_that_there_are(database: str, pool: asyncpg.Pool) -> None:
     """The test's own pool stands for the process that starts the fleet, and is as large as that one's."""
     assert pool.get_max_size() == FIXED["starter"]
     market = load_market(_options())

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 NAMES = [migration.name for migration in all_migrations()]
 
 
-async def test_an_empty_database_is_brought_to_head(empty_database: str) -> None:
+async def test_acceptance_18_an_empty_database_is_brought_to_head(empty_database: str) -> None:
     connection = await asyncpg.connect(empty_database)
     assert await migrate(connection) == NAMES
     await check_schema(connection)

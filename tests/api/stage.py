@@ -123,6 +123,7 @@ class Stage:
                 fees=FeeSchedule(maker=Decimal("0.001"), taker=Decimal("0.001")),
                 now=now,
                 actor="api",
+                strategies=built_in(),
             ),
             strategies=built_in(),
             failing=self.failing,

@@ -25,6 +25,8 @@ RULES: dict[tuple[str, str], Access] = {
     ("POST", "/api/v1/bots/{bot_id}/pause"): "trader",
     ("POST", "/api/v1/bots/{bot_id}/stop"): "trader",
     ("POST", "/api/v1/bots/{bot_id}/trading-state"): "trader",
+    ("POST", "/api/v1/bots/{bot_id}/deposits"): "trader",
+    ("POST", "/api/v1/bots/{bot_id}/withdrawals"): "trader",
     ("POST", "/api/v1/fleet/trading-state"): "trader",
     ("GET", "/api/v1/risk/limits"): "viewer",
     ("GET", "/api/v1/strategies"): "viewer",

@@ -14,7 +14,7 @@ NEW: Json = {"name": "first", "symbols": [BTC], "capital": "5000"}
 SETUP = ("limits", "sizing", "paper", "fees", "instruments")
 TERMS: Json = {
     "kind": "perpetual",
-    "contract_size": "1",
+    "contract_size": "0.001",
     "leverage_max": "20",
     "maintenance_fraction": "0.005",
     "liquidation_fee": "0.005",
@@ -30,6 +30,7 @@ MARGIN: Json = {
     },
     "sizing": {"method": "risk", "risk_fraction": "0.01"},
     "paper": {"half_spread": "0.0002", "funding_rate": "0.0000001"},
+    "fees": {"maker": "0.0002", "taker": 0.0005},
     "instruments": {BTC: TERMS},
 }
 
@@ -134,12 +135,13 @@ async def test_a_bot_shows_what_it_was_given_exactly(stage: Stage) -> None:
     assert isinstance(paper, dict)
     assert (sizing["method"], paper["half_spread"], paper["funding_rate"]) == ("risk", "0.0002", "0.0000001")
     assert bot["leverage"] == "3"
+    assert bot["fees"] == {"maker": "0.0002", "taker": "0.0005", "buys_pay_in": "quote"}
     assert bot["instruments"] == {BTC: {"tick": "0.01", "lot": "0.001", "minimum_notional": "0", **TERMS}}
 
 
 async def test_what_a_bot_shows_can_be_given_to_another(stage: Stage) -> None:
     first = await shown(stage, NEW | MARGIN)
-    again = {name: first[name] for name in ("symbols", "strategy", "leverage", "limits", "sizing", "paper")}
+    again = {name: first[name] for name in ("symbols", "strategy", "leverage", "limits", "sizing", "paper", "fees")}
     second = await shown(stage, NEW | again | {"instruments": {BTC: TERMS}})
 
     same = (*SETUP, *again, "parameters")
@@ -184,7 +186,8 @@ async def test_parameters_are_text_numbers_or_booleans_and_mean_the_same(stage: 
     assert await parameters(stage, '"parameters": {"fast": 2.1e1, "size_fraction": 10E-2}') == as_text
     assert (as_text["fast"], as_text["size_fraction"]) == ("21", "0.1")
 
-    shorting = '"strategy": "trinity", "parameters": {"allow_short": %s}'
+    terms = '{"kind": "perpetual", "maintenance_fraction": 0.01}'
+    shorting = f'"instruments": {{"{BTC}": {terms}}}, "strategy": "trinity", "parameters": {{"allow_short": %s}}'
     for given, recorded in (("true", "true"), ('"true"', "true"), ("false", "false")):
         assert (await parameters(stage, shorting % given))["allow_short"] == recorded
 
@@ -206,7 +209,7 @@ async def test_no_digit_of_a_number_is_lost(stage: Stage) -> None:
         ('{"fast": 1e99999999999999999999}', "unprocessable-content", "Number out of range"),
         ('{"fast": %s}' % ("9" * 41), "unprocessable-content", "at most 40 digits"),
         ('{"fast": true}', "invalid-parameter", "(read as text: fast=true)"),
-        ('{"fast": 2.5}', "invalid-parameter", "`$.fast` (read as text: fast=2.5)"),
+        ('{"fast": 2.5}', "invalid-parameter", "at least 2 and at most 5000, not 2.5 (read as text: fast=2.5)"),
         ('{"fast": 900, "slow": "50"}', "invalid-parameter", "(read as text: fast=900)"),
         ('{"size_fraction": 0.0123456789012345678}', "invalid-parameter", "at most 18 decimals"),
         ("[]", "unprocessable-content", "`$.parameters`"),

@@ -4,9 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from events.identifiers import BotId, bot_stream
+from events.envelope import NewEvent
+from events.identifiers import BotId, bot_stream, new_event_id
 from oxbot.core.candles import Candle, Series
 from tests.api.stage import BTC, START, STEP, VENUE, Json, Stage, items, json, problem
+from tests.core.scenario import bought
 
 pytestmark = pytest.mark.anyio
 
@@ -116,7 +118,11 @@ async def test_a_bot_is_started_paused_and_stopped(stage: Stage) -> None:
         ({"paper": {"slippage": "0.2"}}, "unprocessable-content", "unknown field `slippage` - at `$.paper`"),
         ({"paper": {"funding_rate": "1E-99"}}, "unprocessable-content", "`$.paper.funding_rate`"),
         ({"instruments": {"ETH/USDT": {}}}, "unknown-symbol", "instruments names 'ETH/USDT'"),
-        ({"instruments": {BTC: {"kind": "option"}}}, "unprocessable-content", "`$.instruments[...].kind`"),
+        (
+            {"instruments": {BTC: {"kind": "option"}}},
+            "unprocessable-content",
+            "`$.instruments.BTC/USDT.kind` must be one of spot, perpetual, not 'option'",
+        ),
         ({"instruments": {BTC: {"tick": "1"}}}, "unprocessable-content", "unknown field `tick`"),
         ({"instruments": {BTC: {"leverage_max": "1E+99"}}}, "unprocessable-content", "`$.instruments.BTC/USDT"),
         ({"instruments": {BTC: {"leverage_max": "5"}}}, "invalid-command", "spot has no leverage"),
@@ -125,7 +131,16 @@ async def test_a_bot_is_started_paused_and_stopped(stage: Stage) -> None:
             "invalid-command",
             "BTC/USDT: maintenance_fraction",
         ),
-        ({"name": 7}, "unprocessable-content", "`$.name`"),
+        ({"name": 7}, "unprocessable-content", "`$.name` must be text, not 7"),
+        ({"symbols": []}, "unknown-symbol", "at least one symbol"),
+        ({"limits": {"positions_max": 10**23}}, "invalid-limits", "must be below 1000000000000000"),
+        ({"limits": {"positions_max": 1.5}}, "unprocessable-content", "must be a whole number, at least 1, not 1.5"),
+        ({"limits": 5}, "unprocessable-content", "`$.limits` must be an object with fields such as"),
+        ({"paper": {"seed": 10**23}}, "invalid-command", "paper seed must be at least"),
+        ({"fees": {"maker": "0.002"}}, "invalid-command", "fee maker 0.002 must not be above taker 0.001"),
+        ({"fees": {"buys_pay_in": "gold"}}, "unprocessable-content", "one of quote, base, not 'gold'"),
+        ({"parameters": {"fast": "NaN"}}, "invalid-parameter", "at least 2 and at most 5000, not NaN"),
+        ({"strategy": "trinity", "parameters": {"allow_short": True}}, "invalid-command", "allow_short is true"),
     ],
 )
 async def test_a_bot_that_cannot_be_is_refused_by_name_and_nothing_is_recorded(
@@ -153,6 +168,47 @@ async def test_what_is_refused_leaves_nothing_in_the_database(stored_stage: Stag
 
     assert statuses == [422] * len(changes)
     assert await stored_stage.log.head() == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "number", "named"),
+    [
+        ("capital", "1e400", "`$.capital` must be a number of at most 40 digits, above 0 and below 1000000000000000"),
+        ("capital", "1e99999999999999999999", "`$.capital` must be"),
+        ("leverage", "1e400", "`$.leverage` must be a number of at most 40 digits, at least 1 and at most 125"),
+    ],
+)
+async def test_a_number_beyond_all_bounds_is_named_by_its_field(
+    stage: Stage, field: str, number: str, named: str
+) -> None:
+    content = f'{{"name": "first", "symbols": ["{BTC}"], "{field}": {number}}}'
+    async with stage.client("trader") as client:
+        response = await client.post(BOTS, content=content, headers={"content-type": "application/json"})
+
+    assert named in problem(response, 422, "unprocessable-content")
+
+
+async def test_what_somebody_else_sends_is_not_repeated(stage: Stage) -> None:
+    """A password that is a number may still be one."""
+    async with stage.client() as client:
+        response = await client.post("/api/v1/sessions", json={"username": "admin", "password": 12345678})
+
+    assert "12345678" not in response.text
+    assert "`$.password`" in problem(response, 422, "unprocessable-content")
+
+
+async def test_who_stops_a_bot_over_http_is_told_what_becomes_of_what_it_holds(stage: Stage) -> None:
+    path = await created(stage)
+    bot_id = BotId(path.rpartition("/")[2])
+    events = [
+        NewEvent(event_id=new_event_id(), occurred_at=START, fact=fact)
+        for fact in bought(BTC, 1, quantity="2", price="100")
+    ]
+    await stage.log.append(bot_stream(bot_id), events, expected=2)
+    async with stage.client("trader") as client:
+        stopped = await client.post(f"{path}/stop")
+
+    assert json(stopped)["note"] == "BTC/USDT is sold at the next open"
 
 
 @pytest.mark.parametrize("command", ["start", "pause", "stop", "trading-state"])

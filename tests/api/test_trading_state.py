@@ -89,7 +89,7 @@ async def test_the_fleets_switch_tells_every_bot_and_says_so_of_each(stage: Stag
     assert (first.status_code, second.status_code) == (200, 200)
     assert json(first) == json(second)
     assert int(first.headers["x-position"]) == await stage.log.head()
-    standing = {"version": 3, "status": "created", "trading": "halted"}
+    standing = {"version": 3, "status": "created", "trading": "halted", "note": ""}
     assert items(first) == [
         {"bot_id": one, "standing": {"bot_id": one, **standing}, "refusal": ""},
         {"bot_id": two, "standing": {"bot_id": two, **standing}, "refusal": ""},

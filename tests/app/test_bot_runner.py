@@ -78,7 +78,7 @@ async def test_a_busy_bot_does_something_worth_recovering() -> None:
     assert len(facts) > 80
 
 
-async def test_a_bot_killed_after_every_single_frame_lives_the_same_life() -> None:
+async def test_acceptance_06_a_bot_killed_after_every_single_frame_lives_the_same_life() -> None:
     log = await written(running())
     await live_on(log, await stored(BUSY), BUSY, range(len(BUSY)))
 
@@ -86,7 +86,7 @@ async def test_a_bot_killed_after_every_single_frame_lives_the_same_life() -> No
     assert sum(isinstance(fact, BotClaimed) for fact in await facts_in(log)) == len(BUSY) + 1
 
 
-async def test_a_bot_that_loses_the_answer_to_every_append_lives_the_same_life() -> None:
+async def test_acceptance_06_a_bot_that_loses_the_answer_to_every_append_lives_the_same_life() -> None:
     inner = await written(running())
     log = failing_log(inner, lost=range(2, 1000, 2), refused=range(3, 1000, 4))
     await live_on(log, await stored(BUSY), BUSY, [])
@@ -216,7 +216,7 @@ async def _second_entry() -> int:
     return (entries[1] - moment(0)) // STEP
 
 
-async def test_a_newer_claim_ends_a_bot_before_it_appends_anything() -> None:
+async def test_acceptance_05_a_newer_claim_ends_a_bot_before_it_appends_anything() -> None:
     log, candles = await written(running()), await stored(BUSY)
     old = await claimed(log, candles, holder="old")
     await old.observe(BUSY[:10])
@@ -243,7 +243,7 @@ async def test_a_newer_claim_that_is_learnt_by_refresh_ends_a_bot() -> None:
 
 @given(number=st.integers(2, 20))
 @settings(max_examples=20)
-def test_a_newer_claim_between_fold_and_append_lets_that_append_fail(number: int) -> None:
+def test_acceptance_05_a_newer_claim_between_fold_and_append_lets_that_append_fail(number: int) -> None:
     """The claim comes just before the old incarnation's append of that number: nothing of it is stored."""
 
     async def exercise() -> None:

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import get_args
 
 import asyncpg
 import msgspec
 import pytest
 
-from events.bot import BotCreated, BotPaused, BotStarted, BotStopped, CapitalDeposited, TradingStateSet
+from events.bot import BotCreated, BotPaused, BotStarted, BotStopped, CapitalDeposited, TradingState, TradingStateSet
 from events.codec import Codec
 from events.errors import OxbotError
 from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
@@ -25,8 +26,8 @@ from oxbot.core.risk import InvalidLimits
 from oxbot.core.sizing import InvalidSizing
 from oxbot.core.strategies import built_in
 from oxbot.core.strategy import InvalidParameter, UnknownStrategy
-from tests.app.fakes import facts_in
-from tests.core.scenario import BTC, DECIDER, ETH, FEES, START, instrument, moment
+from tests.app.fakes import facts_in, written
+from tests.core.scenario import BOT, BTC, DECIDER, ETH, FEES, START, bought, instrument, moment, running
 
 pytestmark = pytest.mark.anyio
 
@@ -136,7 +137,7 @@ async def test_without_an_id_every_bot_gets_one_of_its_own(log: MemoryEventLog) 
             "symbol 'XRP/USDT' is not traded on test; there is BTC/EUR, BTC/USDT, ETH/USDT",
         ),
         (NewBot(name="b", symbols=(BTC, Symbol("BTC/EUR"))), UnknownSymbol, "one quote currency, not EUR, USDT"),
-        (NewBot(name="b", symbols=()), UnknownSymbol, "one quote currency, not none"),
+        (NewBot(name="b", symbols=()), UnknownSymbol, "symbols must name at least one symbol"),
         (NewBot(name="b", symbols=(BTC, BTC)), InvalidCommand, "each once"),
         (NewBot(name="b", symbols=(BTC,), strategy="luck"), UnknownStrategy, "strategy 'luck' is not known"),
         (NewBot(name="b", symbols=(BTC,), parameters={"fats": "3"}), InvalidParameter, "fats"),
@@ -277,9 +278,27 @@ async def test_a_bot_that_has_ended_is_not_told_what_it_may_do(log: MemoryEventL
     bots = commands(log)
     await bots.create(NewBot(name="b", symbols=(BTC,)), bot_id=A)
     await bots.stop(A)
-    with pytest.raises(CommandRefused, match="stopped for good"):
-        await bots.set_trading(A, "halted")
+    for state in get_args(TradingState):
+        with pytest.raises(CommandRefused, match="bot a was stopped for good; create another"):
+            await bots.set_trading(A, state)
     assert await log.head() == 3
+
+
+async def test_who_stops_a_bot_is_told_what_becomes_of_what_it_holds() -> None:
+    log = await written([*running(instrument(BTC), instrument(ETH)), *bought(ETH, 1, quantity="2", price="100")])
+    bots = commands(log)
+    told = await bots.stop(BOT)
+    assert (told.status, told.note) == ("stopped", "ETH/USDT is sold at the next open")
+    assert await bots.stop(BOT) == told
+
+
+async def test_a_short_is_bought_back_when_its_bot_is_stopped() -> None:
+    perpetual = msgspec.structs.replace(
+        instrument(BTC), kind="perpetual", leverage_max=Decimal(5), maintenance_fraction=Decimal("0.01")
+    )
+    request, fill = bought(BTC, 1, quantity="2", price="100")
+    log = await written([*running(perpetual), msgspec.structs.replace(request, side="sell"), fill])
+    assert (await commands(log).stop(BOT)).note == "BTC/USDT is bought back at the next open"
 
 
 async def test_a_bot_that_is_not_there_is_unknown(log: MemoryEventLog) -> None:

@@ -95,7 +95,7 @@ async def test_a_hosted_bot_lives_as_one_alone() -> None:
     assert await expected(name) == await history(await lived(FRAMES))
 
 
-async def test_one_pull_from_the_least_cursor_serves_all_bots() -> None:
+async def test_acceptance_19_one_pull_from_the_least_cursor_serves_all_bots() -> None:
     """The second bot joins later and far behind; the first is shown what it has seen already and ignores it."""
     log, feed = await log_of(A, B), ListedFeed(FRAMES[:30])
     host = await host_over(log, feed)

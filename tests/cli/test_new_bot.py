@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from events.values import RiskLimits, Sizing, StopGuard
-from oxbot.app.bots import NewBot, PaperTerms
+from oxbot.app.new_bot import FeeTerms, NewBot, PaperTerms
 from oxbot.cli.inputs import InvalidInput
 from oxbot.cli.new_bot import FILE_BYTES_MAX, new_bot
 
@@ -79,7 +79,10 @@ def test_parameters_may_be_numbers_of_which_no_digit_is_lost(tmp_path: Path) -> 
         ("capital=NaN", "`$.capital`"),
         ("paper.funding_rate=a lot", "`$.paper.funding_rate`"),
         ("sizing.method=martingale", "`$.sizing.method`"),
-        ("instruments.BTC/USDT.kind=option", "`$.instruments[...].kind`"),
+        (
+            "instruments.BTC/USDT.kind=future",
+            "`$.instruments.BTC/USDT.kind` must be one of spot, perpetual, not 'future'",
+        ),
         ("limits=5", "`$.limits`"),
         ("name.first=5", "name has no fields"),
         ("capital", "not of the form"),
@@ -91,6 +94,53 @@ def test_a_setting_that_cannot_be_is_named(setting: str, words: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         new_bot(None, OPTIONS, [setting])
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("leverage=NaN", "`$.leverage` must be a number of at most 40 digits, at least 1 and at most 125, not 'NaN'"),
+        ("limits.drawdown_max=1e400", "`$.limits.drawdown_max` must be a number of at most 40 digits, above 0 and at"),
+        ("limits.drawdown_max=NaN", "above 0 and at most 1, not 'NaN'"),
+        ("limits.positions_max=1.5", "`$.limits.positions_max` must be a whole number, at least 1, not '1.5'"),
+        (
+            "limits=5",
+            "`$.limits` must be an object with fields such as position_fraction_max, positions_max, exposure_",
+        ),
+        ("limits.stop_guard.per_symbol=maybe", "`$.limits.stop_guard.per_symbol` must be true or false, not 'maybe'"),
+        ("capital=1e400", "above 0 and below 1000000000000000, not '1e400'"),
+        ("fees.maker=free", "`$.fees.maker` must be a number of at most 40 digits, at least 0, below 0.1"),
+        ("sizing.method=all", "`$.sizing.method` must be one of fraction, risk, volatility, kelly, not 'all'"),
+        ("paper.seed=1.5", "`$.paper.seed` must be a whole number"),
+        ("instruments.BTC/USDT.leverage_max=x", "`$.instruments.BTC/USDT.leverage_max` must be a number of at most 40"),
+        ("instruments=x", "`$.instruments` must be an object, not 'x'"),
+        ("paper.half_spread=" + "x" * 99, "not '" + "x" * 59 + "..."),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_told_with_its_field_and_its_bounds(setting: str, words: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        new_bot(None, OPTIONS, [setting])
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["name=two"], "--set 'name=two' contradicts name 'one', which was given already"),
+        (["name=one"], "--set 'name=one' contradicts name 'one'"),
+        (["symbols=ETH/USDT"], "contradicts symbols"),
+        (["limits.positions_max=2", "limits.positions_max=3"], "limits.positions_max is set twice"),
+    ],
+)
+def test_what_is_said_twice_is_refused(settings: list[str], words: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        new_bot(None, OPTIONS, settings)
+    assert words in str(refused.value)
+
+
+def test_fees_are_set_like_any_field() -> None:
+    found = new_bot(None, OPTIONS, ["fees.maker=0.0002", "fees.taker=0.0005", "fees.buys_pay_in=base"])
+    assert found.fees == FeeTerms(maker=Decimal("0.0002"), taker=Decimal("0.0005"), buys_pay_in="base")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from events.identifiers import Symbol
 from events.values import Bracket, FeeSchedule, Instrument, PaperModel, RiskLimits, ScaleOut, Sizing
@@ -109,6 +110,9 @@ def bots(draw: st.DrawFn) -> CreateBot:
     )
     takers = [fee for fee in ("0.0005", "0", "0.001", "0.0777") if Decimal(fee) <= least]
     taker = Decimal(draw(st.sampled_from(takers)))
+    margins = any(each.kind == "perpetual" for each in market)
+    kept = max(each.maintenance_fraction + each.liquidation_fee for each in market)
+    paper, leverages = draw(papers()), [each for each in ("1", "3", "20", "50") if margins and int(each) * kept < 1]
     return creation(
         *market,
         capital=draw(st.sampled_from(["10000", "150", "123456.789"])),
@@ -119,8 +123,8 @@ def bots(draw: st.DrawFn) -> CreateBot:
             buys_pay_in=draw(st.sampled_from(["quote", "base"])),
         ),
         limits=draw(limits()),
-        paper=draw(papers()),
-        leverage=draw(st.sampled_from(["1", "3", "20", "50"])),
+        paper=paper if margins else replace(paper, funding_rate=Decimal(0)),
+        leverage=draw(st.sampled_from(leverages or ["1"])),
         sizing=draw(
             st.sampled_from(
                 [

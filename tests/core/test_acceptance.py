@@ -40,7 +40,9 @@ EVERYONE: Sequence[BotCommand] = (StopBot(), PauseBot(), DepositCapital(Decimal(
 
 
 @pytest.mark.parametrize("said", list(permutations(EVERYONE)))
-def test_stop_loss_exit_signal_stop_command_and_the_same_frame_twice_close_once(said: Sequence[BotCommand]) -> None:
+def test_acceptance_03_stop_loss_exit_signal_stop_command_and_the_same_frame_twice_close_once(
+    said: Sequence[BotCommand],
+) -> None:
     life = entered(at(2, held=Wish("exit")))
     before = life.state.ledger.cash
     life.ask(said[0])
@@ -59,7 +61,39 @@ def test_stop_loss_exit_signal_stop_command_and_the_same_frame_twice_close_once(
     assert life.state.ledger.cash == Decimal(10000) + trade.net + Decimal(200)
 
 
-def test_a_frame_that_comes_twice_changes_nothing() -> None:
+EVER_ANEW = {key: wish for number in range(2, 6) for key, wish in at(number, held=Wish("exit")).items()}
+
+
+def without_volume(number: int, prices: str) -> Frame:
+    """A candle in which nothing can trade."""
+    shown = candle(number, prices, volume="0")
+    return Frame(shown.open_time, ((BTC, shown),))
+
+
+@pytest.mark.parametrize("word", [None, StopBot(), PauseBot()])
+@pytest.mark.parametrize(("close", "price"), [("100", "99"), ("90", "91")], ids=["above the stop", "below it"])
+def test_acceptance_03_an_exit_that_waits_is_asked_for_once_whoever_wants_it_again(
+    word: BotCommand | None, close: str, price: str
+) -> None:
+    """The strategy wants out at every close, a person stops the bot, the stop is reached: nothing trades till later."""
+    life = entered(EVER_ANEW, command=creation(paper=PaperModel(participation_max=Decimal("0.5"))))
+    facts = list(life.see(without_volume(2, "100")).facts)
+    assert [request.reason for request in requests(facts)] == ["exit_signal"]
+    if word is not None:
+        life.tell(word)
+    for number in (3, 4):
+        shown = without_volume(number, f"100 100 {close} {close}")
+        facts += [*life.see(shown).facts, *life.see(shown).facts]
+    facts += life.see(frame(5, BTC=price)).facts
+
+    assert [request.reason for request in requests(facts)] == ["exit_signal"]
+    [fill] = fills(facts)
+    assert (fill.price, fill.quantity, fill.complete) == (Decimal(price), Decimal(10), True)
+    assert len(life.state.trades) == 1
+    assert (life.state.ledger.positions, life.state.orders) == ({}, {})
+
+
+def test_acceptance_03_a_frame_that_comes_twice_changes_nothing() -> None:
     life = entered(at(2, held=Wish("exit")))
     again = frame(2, BTC="100")
     assert len(requests(life.see(again).facts)) == 1
@@ -79,7 +113,7 @@ def two_held() -> Life:
     return life
 
 
-def test_without_one_symbol_s_candle_the_others_exits_run_and_its_own_orders_stand() -> None:
+def test_acceptance_08_without_one_symbol_s_candle_the_others_exits_run_and_its_own_orders_stand() -> None:
     life = two_held()
     waiting = life.state.working(ETH)
 
@@ -92,7 +126,7 @@ def test_without_one_symbol_s_candle_the_others_exits_run_and_its_own_orders_sta
     assert ETH in life.state.ledger.positions
 
 
-def test_after_a_hole_the_symbol_s_stop_trades_at_the_price_that_is_there() -> None:
+def test_acceptance_08_after_a_hole_the_symbol_s_stop_trades_at_the_price_that_is_there() -> None:
     life = two_held()
     life.see(frame(2, BTC="100"))
     life.see(frame(3, BTC="100"))
@@ -103,7 +137,7 @@ def test_after_a_hole_the_symbol_s_stop_trades_at_the_price_that_is_there() -> N
     assert ETH not in life.state.ledger.positions
 
 
-def test_after_a_hole_nothing_is_entered_and_the_reason_is_on_record() -> None:
+def test_acceptance_08_after_a_hole_nothing_is_entered_and_the_reason_is_on_record() -> None:
     life = Life.of(creation(spot(ETH)), {**at(3, Wish(), symbol=ETH), **at(4, Wish(), symbol=ETH)})
     life.see_candles([candle(0, "50"), candle(1, "50")], ETH)
     after = life.see_candles([candle(3, "50"), candle(4, "50")], ETH)
@@ -142,12 +176,12 @@ def exit_of(prices: str, *, paper: PaperModel | None = None) -> tuple[OrderFille
         "a gap through the target and the stop touched, too",
     ],
 )
-def test_an_exit_trades_where_the_candle_s_path_first_reaches_it(prices: str, price: str) -> None:
+def test_acceptance_09_an_exit_trades_where_the_candle_s_path_first_reaches_it(prices: str, price: str) -> None:
     fill, _ = exit_of(prices)
     assert fill.price == Decimal(price)
 
 
-def test_a_stop_touched_by_a_wick_pays_the_spread_and_the_slippage() -> None:
+def test_acceptance_09_a_stop_touched_by_a_wick_pays_the_spread_and_the_slippage() -> None:
     costs = PaperModel(half_spread=Decimal("0.001"), slippage_factor=Decimal(1), slippage_max=Decimal("0.004"))
     life = entered(command=creation(paper=costs))
     [stop] = requests(life.facts, "stop_loss")
@@ -170,7 +204,7 @@ def results(life: Life) -> Decimal:
     creation(fees=FeeSchedule(maker=Decimal("0.0007"), taker=Decimal("0.0013"), buys_pay_in="base")),
     creation(spot(tick="0.01", lot="0.003"), paper=PaperModel(participation_max=Decimal("0.02"))),
 ], ids=["fees in base", "in parts"])  # fmt: skip
-def test_when_flat_the_trades_results_and_what_came_and_went_are_the_cash(command: CreateBot) -> None:
+def test_acceptance_16_when_flat_the_trades_results_and_what_came_and_went_are_the_cash(command: CreateBot) -> None:
     plan: Plan = {}
     for number in range(0, 40, 5):
         plan = {
@@ -189,7 +223,7 @@ def test_when_flat_the_trades_results_and_what_came_and_went_are_the_cash(comman
     assert results(life) + state.ledger.deposits - state.ledger.withdrawals == state.ledger.cash
 
 
-def test_a_deposit_and_a_withdrawal_while_the_exit_is_at_work_both_count() -> None:
+def test_acceptance_04_a_deposit_and_a_withdrawal_while_the_exit_is_at_work_both_count() -> None:
     life = entered(at(2, held=Wish("exit")))
     life.see(frame(2, BTC="100"))
     life.tell(DepositCapital(Decimal(1000)))
@@ -198,7 +232,7 @@ def test_a_deposit_and_a_withdrawal_while_the_exit_is_at_work_both_count() -> No
     assert life.state.ledger.cash == Decimal(10000) + Decimal(600) - 2 * Decimal(1000) * FEES.taker
 
 
-def test_more_than_is_free_cannot_be_withdrawn_while_an_entry_is_at_work() -> None:
+def test_acceptance_02_more_than_is_free_cannot_be_withdrawn_while_an_entry_is_at_work() -> None:
     life = Life.of(creation(), at(0, Wish(size_fraction=Decimal("0.9"))))
     life.see(frame(0, BTC="100"))
     with pytest.raises(CommandRefused, match=r"bot-1 has 995\.5 free"):

@@ -8,16 +8,18 @@ from decimal import Decimal
 from functools import cache
 
 import msgspec
+import numpy as np
 import pytest
 
-from events.bot import BotFact, DayOpened, FundingSettled, OrderFilled
+from events.bot import BotFact, DayOpened, DecisionMade, FundingSettled, OrderFilled
 from events.values import PaperModel, RiskLimits
 from oxbot.core.bot import StopBot
 from oxbot.core.candle_series import SharedSeries
 from oxbot.core.candles import Candle, Frame
 from oxbot.core.creation import CreateBot
+from oxbot.core.indicators import adx, ema
 from oxbot.core.strategies import built_in, built_in_strategies
-from tests.core.lives import BTC, Life, Wish, Wishes, creation, fills, perpetual, requests, spot
+from tests.core.lives import BTC, Life, Wish, Wishes, creation, decisions, fills, perpetual, requests, spot
 from tests.core.strategies.market import MARKET, driftless, recorded
 
 NAMES = [strategy.name for strategy in built_in_strategies()]
@@ -25,14 +27,14 @@ HOLDS_FOR_EVER = "hodl"
 SEEDS = (1, 2, 3)
 
 
-def bot(strategy: str) -> CreateBot:
-    """A spot bot of the strategy as it comes, at hourly candles."""
-    return creation(spot(tick="0.0001"), timeframe="1h", capital="100000", strategy=strategy)
+def bot(strategy: str, **parameters: str) -> CreateBot:
+    """A spot bot of the strategy, as it comes but for the parameters named, at hourly candles."""
+    return creation(spot(tick="0.0001"), timeframe="1h", capital="100000", strategy=strategy, parameters=parameters)
 
 
-def lived(strategy: str, market: Sequence[Candle], *, shared: SharedSeries | None = None) -> Life:
+def lived(strategy: str, market: Sequence[Candle], **parameters: str) -> Life:
     """The life of such a bot over the whole market."""
-    life = Life(bot(strategy), built_in(), shared=shared)
+    life = Life(bot(strategy, **parameters), built_in())
     life.see_candles(market)
     return life
 
@@ -41,7 +43,7 @@ def lived(strategy: str, market: Sequence[Candle], *, shared: SharedSeries | Non
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_decided_by_a_candle_is_the_same_whatever_comes_after_it(name: str) -> None:
+def test_acceptance_12_what_is_decided_by_a_candle_is_the_same_whatever_comes_after_it(name: str) -> None:
     market = driftless(3, 1100)
     for known in (400, 777, 1000):
         past = market[:known]
@@ -54,7 +56,7 @@ def test_what_is_decided_by_a_candle_is_the_same_whatever_comes_after_it(name: s
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_bot_that_lags_decides_as_if_nobody_had_seen_what_comes_next(name: str) -> None:
+def test_acceptance_12_a_bot_that_lags_decides_as_if_nobody_had_seen_what_comes_next(name: str) -> None:
     market, shared, lag = driftless(3, 1100), SharedSeries(), 60
     ahead, behind = (Life(bot(name), built_in(), shared=shared) for _ in range(2))
     for number, each in enumerate(market):
@@ -81,7 +83,7 @@ def by(moment: datetime, facts: Sequence[BotFact]) -> list[BotFact]:
 
 
 @pytest.mark.parametrize("name", ["fvg", "indicator", "regime", "trinity"])
-def test_on_a_walk_without_drift_a_strategy_waits_far_more_often_than_it_enters(
+def test_acceptance_13_on_a_walk_without_drift_a_strategy_waits_far_more_often_than_it_enters(
     name: str, record_property: Callable[[str, object], None]
 ) -> None:
     flat = entered = held = candles = 0
@@ -105,12 +107,49 @@ def test_on_a_walk_without_drift_a_strategy_waits_far_more_often_than_it_enters(
     assert held < 0.6 * candles
 
 
-# 15: every strategy enters and leaves.
+def higher(market: Sequence[Candle], *, hours: int, count: int) -> list[Candle]:
+    """The newest whole candles of so many hours that the hourly ones add up to."""
+    whole = []
+    for begin in range(0, len(market) - hours + 1, hours):
+        part = market[begin : begin + hours]
+        lows, highs, volume = [each.low for each in part], [each.high for each in part], [each.volume for each in part]
+        whole.append(
+            Candle(part[0].open_time, part[0].open, max(highs), min(lows), part[-1].close, sum(volume, Decimal(0)))
+        )
+    return whole[-count:]
+
+
+def test_acceptance_13_trinity_enters_on_the_walk_only_where_the_higher_timeframe_rises() -> None:
+    """There the close is above its average and ADX, upwards, is 20 or more; without that it would have entered more."""
+    entries = freely = 0
+    for seed in SEEDS:
+        market = driftless(seed, 2000)
+        for decision in entering(lived("trinity", market).facts):
+            known = [each for each in market if each.open_time <= decision.at]
+            seen = higher(known, hours=4, count=60)
+            highs, lows, closes = (
+                np.array([float(price) for price in column])
+                for column in zip(*((each.high, each.low, each.close) for each in seen), strict=True)
+            )
+            movement = adx(highs, lows, closes, 14)
+            assert closes[-1] > ema(closes, 20)[-1]
+            assert movement.plus_di[-1] > movement.minus_di[-1]
+            assert movement.adx[-1] >= 20
+            entries += 1
+        freely += len(entering(lived("trinity", market, higher_adx_min="0.1").facts))
+    assert 0 < entries < freely
+
+
+def entering(facts: Sequence[BotFact]) -> list[DecisionMade]:
+    return [made for made in decisions(facts) if made.intent == "enter_long"]
+
+
+# 15: every strategy enters, and leaves because it wants to.
 
 
 @cache
 def market_of(source: str) -> Sequence[Candle]:
-    return driftless(3, 1500) if source == "walk" else recorded("BTC", "1h", count=2500)
+    return driftless(5, 1500) if source == "walk" else recorded("BTC", "1h", count=2500)
 
 
 SOURCES = ["walk", *(["recorded"] if (MARKET / "BTC-USDT_1h.csv.gz").exists() else [])]
@@ -118,7 +157,9 @@ SOURCES = ["walk", *(["recorded"] if (MARKET / "BTC-USDT_1h.csv.gz").exists() el
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_strategy_enters_and_leaves_through_the_bot(name: str, source: str) -> None:
+def test_acceptance_15_every_strategy_enters_and_leaves_by_its_own_signal_through_the_bot(
+    name: str, source: str
+) -> None:
     market = market_of(source)
     life = lived(name, market[:-2])
     entries = {request.order_id for request in requests(life.facts, "entry")}
@@ -127,7 +168,8 @@ def test_every_strategy_enters_and_leaves_through_the_bot(name: str, source: str
         assert life.state.trades == ()
         life.tell(StopBot())
         life.see_candles(market[-2:])
-    assert life.state.trades
+    wanted = "bot_stopped" if name == HOLDS_FOR_EVER else "exit_signal"
+    assert wanted in {trade.reason for trade in life.state.trades}
     assert life.state.ledger.imbalance() == 0
 
 
@@ -175,7 +217,7 @@ def through_march() -> list[BotFact]:
     return life.facts
 
 
-def test_a_life_is_the_same_in_every_time_zone(zones: Callable[[str], None]) -> None:
+def test_acceptance_20_a_life_is_the_same_in_every_time_zone(zones: Callable[[str], None]) -> None:
     written = set[bytes]()
     offsets = set[tuple[int, int]]()
     for zone in ZONES:
@@ -192,7 +234,9 @@ def test_a_life_is_the_same_in_every_time_zone(zones: Callable[[str], None]) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_strategy_decides_the_same_in_every_time_zone(name: str, zones: Callable[[str], None]) -> None:
+def test_acceptance_20_every_strategy_decides_the_same_in_every_time_zone(
+    name: str, zones: Callable[[str], None]
+) -> None:
     written = set[bytes]()
     for zone in ZONES:
         zones(zone)
@@ -200,7 +244,7 @@ def test_every_strategy_decides_the_same_in_every_time_zone(name: str, zones: Ca
     assert len(written) == 1
 
 
-def test_frames_are_compared_by_moment_and_not_by_wall_clock() -> None:
+def test_acceptance_20_frames_are_compared_by_moment_and_not_by_wall_clock() -> None:
     """The same frame written in another zone is the same frame."""
     market = driftless(3, 2)
     life = lived("hodl", market[:1])

@@ -266,7 +266,7 @@ def test_a_bot_that_may_not_enter_ignores_a_cross_upwards(status: BotFact) -> No
 
 
 @neither_enters
-def test_a_bot_that_may_not_enter_still_manages_stop_and_target(status: BotFact) -> None:
+def test_acceptance_07_a_bot_that_may_not_enter_still_manages_stop_and_target(status: BotFact) -> None:
     held = [*HOLDING, status]
     for prices in ("101 102 98 101.8", "97 102 96 101.8", "101 104 99 101.8"):
         end = candle(5, prices)
@@ -291,7 +291,7 @@ def test_stopping_cancels_an_entry_that_is_at_work() -> None:
     assert given([*facts, *ended]).state.idle_at(moment(9))
 
 
-def test_a_stopped_bot_sells_at_the_next_open_and_is_done() -> None:
+def test_acceptance_07_a_stopped_bot_sells_at_the_next_open_and_is_done() -> None:
     """Whatever the averages say, and with no decision by a strategy."""
     facts, candles = [*HOLDING, BotStopped()], [QUIET, candle(5, "101.8 103 99 102")]
     asked = shown(facts, *candles)

@@ -48,7 +48,7 @@ def volume(number: int, prices: str, amount: str) -> Candle:
         pytest.param("107 110 90 100", "1 5 @ 97.9 taker", id="both touched after a gap up is the stop"),
     ],
 )
-def test_acceptance_9_stop_and_target_in_one_candle(prices: str, trade: str) -> None:
+def test_acceptance_09_stop_and_target_in_one_candle(prices: str, trade: str) -> None:
     book = Book(terms(half_spread="0.001"), STOP, TARGET, held=LONG)
     other = 3 - int(trade[0])
     assert told(book.see(candle(1, prices))) == [trade, f"{other} cancelled"]
@@ -63,7 +63,7 @@ def test_acceptance_9_stop_and_target_in_one_candle(prices: str, trade: str) -> 
         ("105 106 90 99", "1 5 @ 105 taker"),
     ],
 )
-def test_acceptance_9_of_a_short_is_its_mirror_image(prices: str, trade: str) -> None:
+def test_acceptance_09_of_a_short_is_its_mirror_image(prices: str, trade: str) -> None:
     stop = ask(1, "stop", "buy", quantity="5", trigger_price="102", reduce_only=True)
     target = ask(2, "take_profit", "buy", quantity="5", trigger_price="96", reduce_only=True)
     book = Book(terms(kind="perpetual"), stop, target, held=SHORT)
@@ -331,45 +331,6 @@ def test_a_take_profit_with_a_limit_trades_as_maker() -> None:
     target = ask(2, "take_profit", "sell", quantity="5", trigger_price="104", limit_price="104", reduce_only=True)
     book = Book(terms(half_spread="0.001"), target, held=LONG)
     assert told(book.see(candle(1, "100 105 99 100"))) == ["2 triggered", "2 5 @ 104 maker"]
-
-
-def test_a_trailing_stop_follows_the_best_price_from_the_next_candle_on() -> None:
-    trail = ask(
-        1, "trailing_stop", "sell", quantity="5", trigger_price="95", trailing_fraction="0.05", reduce_only=True
-    )
-    book = Book(terms(), trail, held=LONG)
-    assert told(book.see(candle(1, "100 110 96 109"))) == ["1 amended 104.5"]
-    assert told(book.see(candle(2, "109 110.1 105 106"))) == []
-    assert told(book.see(candle(3, "106 120 104.5 119"))) == ["1 5 @ 104.5 taker"]
-
-
-def test_a_trailing_stop_of_a_short_follows_downwards() -> None:
-    trail = ask(
-        1, "trailing_stop", "buy", quantity="5", trigger_price="105", trailing_fraction="0.05", reduce_only=True
-    )
-    book = Book(terms(kind="perpetual"), trail, held=SHORT)
-    assert told(book.see(candle(1, "100 104 90 91"), candle(2, "91 94.5 90 94"))) == [
-        "1 amended 94.5",
-        "1 5 @ 94.5 taker",
-    ]
-
-
-@pytest.mark.parametrize("trigger", [None, Decimal(90)])
-def test_a_trailing_stop_waits_for_its_activation(trigger: Decimal | None) -> None:
-    trail = ask(
-        1,
-        "trailing_stop",
-        "sell",
-        quantity="5",
-        activation_price="105",
-        trailing_fraction="0.01",
-        reduce_only=True,
-        trigger_price=trigger,
-    )
-    book = Book(terms(), trail, held=LONG)
-    assert told(book.see(candle(1, "100 104.99 100 104"))) == []
-    assert told(book.see(candle(2, "104 105 104 105"), candle(3, "104.5 104.6 104 104"))) == ["1 amended 103.95"]
-    assert told(book.see(candle(4, "104 104.2 103.9 104"))) == ["1 5 @ 103.95 taker"]
 
 
 # Brackets within the candle.

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from oxbot.core.creation import CreateBot
+from oxbot.core.creation import CreateBot, InvalidCommand
 from tests.core.lives import (
     BTC,
     BTC_PERPETUAL,
@@ -111,13 +111,17 @@ def margined(leverage: str, intent: Wish) -> Life:
 
 
 @pytest.mark.parametrize("wish", [Wish("enter_long"), Wish("enter_short")], ids=["long", "short"])
-@pytest.mark.parametrize("leverage", ["18", "25"])
-def test_what_would_be_liquidated_where_it_is_entered_is_refused(wish: Wish, leverage: str) -> None:
-    life = margined(leverage, wish)
+def test_what_would_be_liquidated_where_it_is_entered_is_refused(wish: Wish) -> None:
+    life = margined("18", wish)
     [said] = denials(life.facts)
     assert (said.rule, said.limit) == ("bracket_geometry", Decimal(100))
     assert said.value >= 100 if wish.intent == "enter_long" else said.value <= 100
     assert fills(life.facts) == []
+
+
+def test_a_bot_whose_every_position_would_be_liquidated_at_once_cannot_be_made() -> None:
+    with pytest.raises(InvalidCommand, match="leverage 25 leaves a margin of 1/25"):
+        margined("25", Wish("enter_long"))
 
 
 @pytest.mark.parametrize("wish", [Wish("enter_long"), Wish("enter_short")], ids=["long", "short"])

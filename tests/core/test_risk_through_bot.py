@@ -1,4 +1,4 @@
-"""Through a bot that was created, started and shown a candle: each rule is the only reason for a refusal."""
+"""Acceptance test 14, through a bot that was created, started and shown a candle: each rule alone refuses."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from events.bot import (
+    BotCreated,
     BotFact,
     DayOpened,
     HighWaterRaised,
@@ -95,6 +96,7 @@ def denials(
     *,
     before: Sequence[BotFact] = (),
     btc: Instrument | None = None,
+    by_older: Instrument | None = None,
     fleet: Fleet | None = None,
     leverage: str = "1",
     sizing: Sizing = AS_ASKED,
@@ -102,7 +104,10 @@ def denials(
     gap: bool = False,
     **signal: object,
 ) -> list[OrderDenied]:
-    """What the gate refuses of a bot of 10,000 that wants 500 of BTC; it enters where nothing is refused."""
+    """What the gate refuses of a bot of 10,000 that wants 500 of BTC; it enters where nothing is refused.
+
+    ``by_older`` stands in for BTC in a bot that an older program created, where today's would have refused it.
+    """
     decider = BotDecider(Strategies(Probe(Wishing(replace(WANTED, **_exact(signal)), of_eth))))
     created = decider.decide(
         CreateBot(
@@ -126,6 +131,10 @@ def denials(
         ),
         BotState(),
     )
+    if by_older is not None:
+        [bot, *capital] = created
+        assert isinstance(bot, BotCreated)
+        created = [replace(bot, market=replace(bot.market, instruments=(by_older, instrument(ETH)))), *capital]
     state = fold([*created, *decider.decide(StartBot(), fold(created)), *before])
     facts = decider.decide(_shown(fleet, gap=gap), state)
     refused = [fact for fact in facts if isinstance(fact, OrderDenied)]
@@ -232,7 +241,7 @@ CASES = [
     Case(
         "leverage_max",
         {"btc": PERPETUAL, "leverage": "5"},
-        {"btc": replace(PERPETUAL, leverage_max=Decimal("4.9")), "leverage": "5"},
+        {"btc": PERPETUAL, "by_older": replace(PERPETUAL, leverage_max=Decimal("4.9")), "leverage": "5"},
     ),
     Case("free_cash", {"size_fraction": "0.99"}, {"size_fraction": "0.9999"}),
     Case("sizing", {}, {"sizing": Sizing(method="risk")}),
@@ -266,14 +275,14 @@ each_case = pytest.mark.parametrize("case", CASES, ids=[case.rule for case in CA
 
 
 @each_case
-def test_exactly_at_its_limit_the_bot_enters(case: Case) -> None:
+def test_acceptance_14_exactly_at_its_limit_the_bot_enters(case: Case) -> None:
     assert denials(**case.at_limit) == []  # type: ignore[arg-type]  # the arguments of one case
 
 
 @each_case
-def test_beyond_it_that_rule_refuses(case: Case) -> None:
+def test_acceptance_14_beyond_it_that_rule_alone_refuses(case: Case) -> None:
     assert [denial.rule for denial in denials(**case.beyond)] == [case.rule]  # type: ignore[arg-type]  # likewise
 
 
-def test_every_rule_has_a_case() -> None:
+def test_acceptance_14_every_rule_has_a_case() -> None:
     assert {case.rule for case in CASES} == set(RULES)

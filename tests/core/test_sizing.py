@@ -1,5 +1,6 @@
 """Sizes are what their formulas say, never more than was said, and nothing where there is nothing to size by."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
@@ -9,10 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from events.values import Sizing
+from events.bot import OrderDenied, OrderRequested
+from events.values import FeeSchedule, Sizing
+from oxbot.core.money import ZERO
 from oxbot.core.sizing import KELLY_TRADES_MAX, InvalidSizing, by_range, by_stop, check_sizing, kelly, kelly_risk, size
+from tests.core.lives import BRACKET, Life, Wish, at, creation, decisions, denials, frame, requests
 
 ONE = Decimal(1)
+FREE = FeeSchedule(maker=ZERO, taker=ZERO)
 RISK = Sizing(method="risk", risk_fraction=Decimal("0.01"))
 VOLATILITY = Sizing(method="volatility", risk_fraction=Decimal("0.01"))
 KELLY = Sizing(method="kelly", risk_fraction=Decimal("0.01"), kelly_max=Decimal("0.2"), kelly_trades_min=10)
@@ -32,9 +37,18 @@ def trades(*nets: int) -> list[Trade]:
     return [Trade(Decimal(net)) for net in nets]
 
 
-def sized(sizing: Sizing, *, stop: str | None = "98", atr: float | None = 0.02, most: str = "10") -> Decimal:
+WINNING = (*[200] * 6, *[-100] * 4)
+
+
+def sized(
+    sizing: Sizing,
+    *,
+    stop: str | None = "98",
+    atr: float | None = 0.02,
+    most: str = "10",
+    nets: Sequence[int] = WINNING,
+) -> Decimal:
     """The size of an entry at 100 for which the strategy asks for 7 % of equity."""
-    history = trades(*[200] * 6, *[-100] * 4)
     level = None if stop is None else Decimal(stop)
     return size(
         sizing,
@@ -42,7 +56,7 @@ def sized(sizing: Sizing, *, stop: str | None = "98", atr: float | None = 0.02, 
         price=Decimal(100),
         stop=level,
         atr_fraction=atr,
-        trades=history,
+        trades=trades(*nets),
         fraction_max=Decimal(most),
     )
 
@@ -147,6 +161,18 @@ class TestKelly:
     def test_a_losing_record_risks_the_least(self) -> None:
         assert kelly_risk(KELLY, trades(*[100] * 4, *[-100] * 6)) == KELLY.kelly_min
 
+    @pytest.mark.parametrize("nets", [[100] * 4 + [-100] * 6, [100] * 5 + [-100] * 5], ids=["below 0", "of 0"])
+    def test_an_edge_that_is_not_above_0_risks_nothing_where_the_least_is_0(self, nets: list[int]) -> None:
+        bold = replace(KELLY, kelly_min=ZERO)
+        assert kelly_risk(bold, trades(*nets)) == 0
+        assert kelly_risk(bold, trades(*nets[:9])) == KELLY.risk_fraction
+        assert sized(bold, nets=nets) == 0
+        assert kelly_risk(KELLY, trades(*nets)) == KELLY.kelly_min
+
+    def test_an_edge_above_0_is_risked_on_where_the_least_is_0(self) -> None:
+        barely = trades(*[101] * 5, *[-100] * 5)
+        assert 0 < kelly_risk(replace(KELLY, kelly_min=ZERO), barely) < KELLY.kelly_min
+
     def test_a_splendid_record_risks_no_more_than_the_most(self) -> None:
         assert kelly_risk(KELLY, trades(*[900] * 12)) == KELLY.kelly_max
 
@@ -172,6 +198,7 @@ class TestKelly:
 def test_a_sizing_within_its_bounds_is_allowed() -> None:
     check_sizing(Sizing())
     check_sizing(replace(KELLY, kelly_min=KELLY.kelly_max))
+    check_sizing(replace(KELLY, kelly_min=ZERO))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +206,7 @@ def test_a_sizing_within_its_bounds_is_allowed() -> None:
     [
         ({"risk_fraction": Decimal(0)}, "sizing risk_fraction must be above 0 and at most 1, not 0"),
         ({"risk_fraction": Decimal("1.1")}, "sizing risk_fraction must be above 0 and at most 1, not 1.1"),
-        ({"kelly_min": Decimal(0)}, "sizing kelly_min must be above 0 and at most 1, not 0"),
+        ({"kelly_min": Decimal("-0.1")}, "sizing kelly_min must be at least 0 and at most 1, not -0.1"),
         ({"kelly_max": Decimal(2)}, "sizing kelly_max must be above 0 and at most 1, not 2"),
         ({"kelly_trades_min": 9}, "sizing kelly_trades_min must be at least 10 and at most 200, not 9"),
         ({"kelly_trades_min": 201}, "sizing kelly_trades_min must be at least 10 and at most 200, not 201"),
@@ -195,3 +222,37 @@ def test_a_sizing_that_makes_no_sense_is_refused_by_field(changes: dict[str, Dec
 def test_every_bad_field_is_named() -> None:
     with pytest.raises(InvalidSizing, match=r"^sizing risk_fraction .*; sizing kelly_trades_min "):
         check_sizing(replace(KELLY, risk_fraction=Decimal(2), kelly_trades_min=1))
+
+
+# Through the bot: ten trades, and one more entry that is sized by them.
+
+
+def eleventh(sizing: Sizing, *, won: int) -> tuple[Life, list[OrderDenied], list[OrderRequested]]:
+    """A bot that buys at 100 ten times, with a stop at 98 and a target at 104, and gets so many of its targets."""
+    plan = {key: wish for number in range(0, 21, 2) for key, wish in at(number, Wish(bracket=BRACKET)).items()}
+    life = Life.of(creation(fees=FREE, sizing=sizing), plan)
+    for number in range(10):
+        life.see(frame(2 * number, BTC="100"))
+        life.see(frame(2 * number + 1, BTC="100 104 99 104" if number < won else "100 101 98 98"))
+    assert [trade.net > 0 for trade in life.state.trades] == [number < won for number in range(10)]
+    facts = life.see(frame(20, BTC="100")).facts
+    return life, denials(facts), requests(facts, "entry")
+
+
+def test_a_bot_without_an_edge_enters_no_more_where_the_least_is_0() -> None:
+    life, [denial], entries = eleventh(replace(KELLY, kelly_min=ZERO), won=3)
+    assert (denial.rule, denial.limit, denial.value) == ("sizing", ZERO, ZERO)
+    assert entries == []
+    [*_, decision] = decisions(life.facts)
+    assert denial.decision_id == decision.decision_id
+    assert decision.size_fraction == 0
+    assert life.see(frame(21, BTC="100")).facts == []
+
+
+@pytest.mark.parametrize(("least", "won", "risk"), [("0.0025", 3, "0.0025"), ("0", 5, "0.015")])
+def test_a_bot_with_a_least_or_with_an_edge_risks_that_much_of_its_equity(least: str, won: int, risk: str) -> None:
+    """Half of the trades won at twice what the others lost are a quarter of 0.25, of which 0.015 is allowed."""
+    bounds = {"kelly_min": Decimal(least), "kelly_max": Decimal("0.015")}
+    life, denied, [entry] = eleventh(replace(KELLY, **bounds), won=won)
+    assert denied == []
+    assert entry.notional == life.state.ledger.cash * Decimal(risk) / Decimal("0.02")

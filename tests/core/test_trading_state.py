@@ -22,7 +22,7 @@ from events.bot import (
 from oxbot.core.bot import BotCommand, PauseBot, SetTradingState, StartBot, StopBot
 from oxbot.core.state import fold
 from tests.core import scenario
-from tests.core.lives import BRACKET, LOOSE, Life, Wish, at, candle, creation, fills, requests
+from tests.core.lives import BRACKET, LOOSE, Life, Wish, at, candle, creation, denials, entered, fills, requests
 
 STRICTNESS: Sequence[TradingState] = ("active", "reducing", "halted")
 FALLEN = replace(LOOSE, drawdown_max=Decimal("0.05"))
@@ -92,6 +92,50 @@ def test_a_trip_lets_no_candle_do_more_than_before_and_leaves_every_status(
 
 def stricter(one: TradingState, other: TradingState) -> TradingState:
     return STRICTNESS[max(STRICTNESS.index(one), STRICTNESS.index(other))]
+
+
+# What each state lets through, at the close of a candle and within it.
+
+
+@pytest.mark.parametrize(("state", "leaves"), [("active", True), ("reducing", True), ("halted", False)])
+def test_a_strategy_leaves_in_every_state_but_a_halt(state: TradingState, *, leaves: bool) -> None:
+    """In a halt its exit waits, without a word in the log; let on, it leaves at the next close at which it wants to."""
+    life = entered({**at(2, held=Wish("exit")), **at(4, held=Wish("exit"))})
+    life.tell(SetTradingState(state, "news"))
+    facts = [fact for step in life.see_candles([candle(2, "100"), candle(3, "100")]) for fact in step.facts]
+    assert [order.reason for order in requests(facts)] == (["exit_signal"] if leaves else [])
+    assert bool(fills(facts)) is leaves
+    assert bool(facts) is leaves
+    life.tell(SetTradingState("active", "over"))
+    life.see_candles([candle(4, "100"), candle(5, "100")])
+    assert [trade.reason for trade in life.state.trades] == ["exit_signal"]
+
+
+@pytest.mark.parametrize("state", ["reducing", "halted"])
+@pytest.mark.parametrize(("prices", "reason"), [("100 101 97 98", "stop_loss"), ("100 105 99 104", "take_profit")])
+def test_stop_and_target_trade_in_every_state(state: TradingState, prices: str, reason: str) -> None:
+    life = entered()
+    life.tell(SetTradingState(state, "news"))
+    life.see_candles([candle(2, prices)])
+    assert [trade.reason for trade in life.state.trades] == [reason]
+
+
+@pytest.mark.parametrize("state", ["reducing", "halted"])
+def test_nothing_is_entered_unless_the_state_is_active(state: TradingState) -> None:
+    life = Life.of(creation(), at(0, Wish()))
+    life.tell(SetTradingState(state, "news"))
+    [step] = life.see_candles([candle(0, "100")])
+    assert requests(step.facts) == []
+    assert [denial.rule for denial in denials(step.facts)] == ["trading_state"]
+
+
+@pytest.mark.parametrize("state", ["reducing", "halted"])
+def test_an_entry_that_waits_is_taken_back_once_the_state_is_not_active(state: TradingState) -> None:
+    life = Life.of(creation(), at(0, Wish(limit=Decimal("0.98"))))
+    life.see_candles([candle(0, "100")])
+    life.tell(SetTradingState(state, "news"))
+    [step] = life.see_candles([candle(1, "100 100 97 98")])
+    assert [type(fact) for fact in step.facts] == [OrderCancelled]
 
 
 # What a pause takes back.

@@ -68,7 +68,7 @@ def test_a_fleet_of_its_own_gives_the_same_and_leaves_the_earlier_one_undisturbe
     assert {bot["bot_id"] for bot in bots if bot["fleet"] == "one"} == {"one-1", "one-2", "one-3"}
 
 
-async def test_kill_9_of_a_bot_and_of_the_projector_changes_not_one_byte(
+async def test_acceptance_06_kill_9_of_a_bot_and_of_the_projector_changes_not_one_byte(
     undisturbed: Run, market: MarketFolder, home: Path
 ) -> None:
     kills = ("--kill", "bot@30%", "--kill", "projector@55%")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import MarketFolder, Oxbot, demo_arguments
-from tests.plug_ins import NIGHTMARE, install
+from tests.plug_ins import NIGHTMARE, SLEEPER, install
 
 BROKEN = "raise RuntimeError('no licence')"
 
@@ -43,7 +43,6 @@ def test_whoever_decides_refuses_a_broken_plug_in_by_name_and_writes_nothing(
         ["strategies", "show", "hodl"],
         ["bots", "create", "one", "--symbols", "BTC/USDT"],
         ["compare", *candles],
-        ["replay"],
         demo_arguments(market.path, ("BTC/USDT",)),
     ):
         finished = oxbot(*arguments, PYTHONPATH=beside(site))
@@ -59,6 +58,36 @@ def test_a_fleet_is_halted_whatever_is_installed(oxbot: Oxbot, site: Path) -> No
     assert halted.returncode == 0, halted.stderr
     assert halted.stdout.endswith("is created, halted\n")
     assert "no licence" in halted.stderr
+
+
+EAGER = """
+from decimal import Decimal
+from oxbot.core.strategy import Signal
+""" + SLEEPER.replace(
+    "return None",
+    "return None if state.holding else Signal(intent='enter_long', measurements=(), size_fraction=Decimal('0.1'))",
+)
+
+
+def test_replay_decides_all_bots_but_those_whose_strategy_is_gone_and_names_these(
+    oxbot: Oxbot, market: MarketFolder, site: Path
+) -> None:
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER", source=EAGER)
+    until = ("--to", "2024-03-02")
+    gone = demo_arguments(market.path, ("BTC/USDT",), "--strategy", "sleeper", "--fleet", "gone", *until)
+    kept = demo_arguments(market.path, ("BTC/USDT",), "--fleet", "kept", *until)
+    first, second = oxbot(*gone, PYTHONPATH=beside(site)), oxbot(*kept)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+
+    alone = oxbot("replay", "--fleet", "kept")
+    whole = oxbot("replay", PYTHONPATH=beside(site))
+    without = oxbot("replay")
+
+    assert (alone.returncode, whole.returncode, without.returncode) == (0, 0, 2), without.stderr
+    assert "of 2 bots decided again" in whole.stdout
+    assert "bot gone-1 not decided again: strategy 'sleeper' is not known" in without.stdout
+    assert "of 1 bots decided again" in without.stdout
+    assert without.stderr == "oxbot: 1 of 2 bots were not decided again: gone-1\n"
 
 
 def test_processes_that_compare_know_the_plug_ins(oxbot: Oxbot, market: MarketFolder, site: Path) -> None:

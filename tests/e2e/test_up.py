@@ -43,7 +43,7 @@ def running(home: Path, tmp_path: Path) -> Iterator[Running]:
         process.wait()
 
 
-def test_a_bot_is_created_trades_is_paused_and_stopped_over_rest(running: Running) -> None:
+def test_acceptance_18_a_bot_is_created_trades_is_paused_and_stopped_over_rest(running: Running) -> None:
     address = _until(lambda: ADDRESS.search(running.said.read_text()))[1]
     password = _until(lambda: PASSWORD.search(running.said.read_text()))[1]
     with httpx.Client(base_url=address, timeout=20) as client:

@@ -1,12 +1,14 @@
 """Strategies of other distributions are found by their entry points, or refused by name."""
 
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from oxbot.core.catalogue import shown
-from oxbot.core.strategy import InvalidParameter, UnknownStrategy
+from oxbot.core.market_view import CandleWindow
+from oxbot.core.strategy import InvalidParameter, StrategyState, UnknownStrategy
 from oxbot.wiring.strategies import BadPlugin, installed_strategies, usable_strategies
 from tests.plug_ins import SLEEPER, install
 
@@ -39,6 +41,13 @@ class BoundNapper:
         return None
 """
 """A strategy that leaves its parameters to ``Parametrised``, and does not say what it does."""
+
+SAYS = """
+from decimal import Decimal
+from events.values import Bracket, Measurement
+from oxbot.core.strategy import Signal
+"""
+"""What a plug-in needs to say something."""
 
 
 @pytest.fixture
@@ -166,3 +175,89 @@ def test_two_plug_ins_of_one_name_are_refused(site: Path) -> None:
     install(site, "plug_two", "sleeper = plug_two:SLEEPER")
     with pytest.raises(BadPlugin, match=r"'sleeper' .*plug_two.*already"):
         installed_strategies()
+
+
+@pytest.mark.parametrize("window", ["0", "-3", "1.5", "True", "None"])
+def test_a_plug_in_whose_window_holds_no_candle_is_refused_when_it_is_loaded(site: Path, window: str) -> None:
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER", source=SLEEPER.replace("window = 1", f"window = {window}"))
+    with pytest.raises(BadPlugin, match=rf"'sleeper' .* has the window {window}, which must be a whole number of cand"):
+        installed_strategies()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('Decimal("0.1")', "0.1", "has a size_fraction_max that is of type float (0.1), not a Decimal"),
+        ("    window = 1\n", "", "is bound to what is no strategy: it has no window"),
+        ("return self", "return None", "it has no window, size_fraction_max, observe"),
+    ],
+)
+def test_a_plug_in_that_is_bound_to_no_strategy_is_refused_when_it_is_loaded(
+    site: Path, old: str, new: str, words: str
+) -> None:
+    assert old in SLEEPER
+    install(site, "plug_one", "sleeper = plug_one:SLEEPER", source=SLEEPER.replace(old, new))
+    with pytest.raises(BadPlugin) as refused:
+        installed_strategies()
+    assert words in str(refused.value)
+
+
+def test_a_window_that_is_wrong_under_other_parameters_only_is_refused_when_it_is_bound(site: Path) -> None:
+    source = NAPPER.replace("self.window = parameters.naps", "self.window = 3 - parameters.naps")
+    install(site, "plug_one", "napper = plug_one:Napper", source=source)
+    strategies = installed_strategies()
+    assert strategies.bind(strategies.refer("napper", {})).window == 1
+    with pytest.raises(BadPlugin, match="has the window 0"):
+        strategies.bind(strategies.refer("napper", {"naps": "3"}))
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("{}", "returned something of type dict, not a Signal or None"),
+        ("'exit'", "returned something of type str (exit), not a Signal or None"),
+        ("Signal(intent='buy', measurements=())", "whose intent is 'buy', not one of enter_long, enter_short"),
+        (
+            "Signal(intent='enter_long', measurements=(), size_fraction=0.05)",
+            "returned a Signal whose size_fraction is of type float (0.05), not a Decimal",
+        ),
+        ("Signal(intent='enter_long', measurements=(), stop_loss=99.5)", "whose stop_loss is of type float (99.5)"),
+        ("Signal(intent='enter_long', measurements=(), size_fraction=None)", "size_fraction is of type NoneType"),
+        ("Signal(intent='exit', measurements=(), reduce_fraction=1)", "whose reduce_fraction is of type int (1)"),
+        ("Signal(intent='exit', measurements=(), bracket=(0.1, 0.2))", "whose bracket is of type tuple, not a Brack"),
+        ("Signal(intent='exit', measurements=(), setup=None)", "whose setup is of type NoneType, not a str"),
+        ("Signal(intent='exit', measurements=[])", "whose measurements is of type list, not a tuple"),
+        (
+            "Signal(intent='exit', measurements=(1.5,))",
+            "whose measurements hold something of type float (1.5), not a Measurem",
+        ),
+        (
+            "Signal(intent='exit', measurements=(Measurement(name='close', value=Decimal(1)),))",
+            "whose measurement close is of type Decimal",
+        ),
+    ],
+)
+def test_a_plug_in_that_says_what_is_no_signal_is_told_by_type_and_field(site: Path, said: str, words: str) -> None:
+    install(
+        site, "plug_one", "sleeper = plug_one:SLEEPER", source=SAYS + SLEEPER.replace("return None", f"return {said}")
+    )
+    strategies = installed_strategies()
+    bound = strategies.bind(strategies.refer("sleeper", {}))
+    with pytest.raises(BadPlugin, match=r"'sleeper' \(plug_one:SLEEPER\) of plug_one 1\.2 returned") as refused:
+        bound.observe(CandleWindow(1), StrategyState())
+    assert words in str(refused.value)
+
+
+def test_a_signal_that_is_one_passes_as_it_is(site: Path) -> None:
+    said = (
+        "Signal(intent='enter_long', measurements=(Measurement(name='close', value=1.5),), "
+        "size_fraction=Decimal('0.05'), stop_loss=Decimal(9), bracket=Bracket(stop_fraction=Decimal('0.1'), "
+        "target_fraction=Decimal(0)), setup='nap', reason='tired')"
+    )
+    install(
+        site, "plug_one", "sleeper = plug_one:SLEEPER", source=SAYS + SLEEPER.replace("return None", f"return {said}")
+    )
+    strategies = installed_strategies()
+    signal = strategies.bind(strategies.refer("sleeper", {})).observe(CandleWindow(1), StrategyState())
+    assert signal is not None
+    assert (signal.setup, signal.stop_loss) == ("nap", Decimal(9))
