@@ -106,13 +106,14 @@ class Calls:
 
 
 async def _ended_with(connection: Connection, answer: Awaitable[Answer]) -> Answer:
-    """The answer; if nobody waits for it any longer, the connection is given up with it.
+    """The answer; if nobody waits for it any longer, or asyncpg has lost its place in it, the connection is given up.
 
-    Else the pool would wait, for ever, until a server that does not answer has acknowledged the cancellation.
+    Else the pool would wait, for ever, until a server that does not answer has acknowledged the cancellation, or hand
+    out a connection on which nothing can be asked any more.
     """
     try:
         return await answer
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, asyncpg.InternalClientError):
         if not connection.is_closed():
             connection.terminate()
         raise

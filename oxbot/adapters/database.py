@@ -46,6 +46,7 @@ UNAVAILABLE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     OSError,
 )
 """What asyncpg raises when the database cannot be used just now, whatever it was asked."""
@@ -56,7 +57,12 @@ async def connected(pool: asyncpg.Pool) -> AsyncIterator[PoolConnectionProxy]:
     """A connection of the pool for a few statements. Raises ``StoreUnavailable`` if the database goes away."""
     try:
         async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
-            yield connection
+            try:
+                yield connection
+            except asyncpg.InternalClientError:
+                # Cut at a bad moment, it has lost its place in the protocol; whoever comes next needs another.
+                connection.terminate()
+                raise
     except UNAVAILABLE as error:
         raise StoreUnavailable("the database does not answer") from error
 

@@ -7,6 +7,8 @@ from datetime import datetime
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from events.errors import StoreUnavailable
+from oxbot.adapters.database import connected
 from oxbot.app.accounts import Credential, CredentialsUnavailable, UsernameTaken
 from oxbot.core.account import UserId
 
@@ -26,15 +28,6 @@ _NAMED = "SELECT user_id, username, role, password_hash FROM accounts.credential
 _OF = "SELECT user_id, username, role, password_hash FROM accounts.credentials WHERE user_id = $1"
 _CHANGE_HASH = "UPDATE accounts.credentials SET password_hash = $2, changed_at = $3 WHERE user_id = $1"
 _REMOVE = "DELETE FROM accounts.credentials WHERE user_id = $1"
-
-_UNAVAILABLE = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.InterfaceError,
-    OSError,
-)
 
 
 class PostgresCredentials:
@@ -80,9 +73,9 @@ class PostgresCredentials:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
         try:
-            async with self._pool.acquire() as connection:
+            async with connected(self._pool) as connection:
                 yield connection
-        except _UNAVAILABLE as error:
+        except StoreUnavailable as error:
             raise CredentialsUnavailable("the database of accounts does not answer") from error
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from oxbot.adapters.database import DatabaseUnreachable, describe_address, open_pool
+from events.errors import StoreUnavailable
+from oxbot.adapters.database import DatabaseUnreachable, connected, describe_address, open_pool
 
 pytestmark = pytest.mark.anyio
 
@@ -76,3 +77,14 @@ async def test_a_connection_string_that_cannot_be_read_gives_one_line_without_th
 )
 async def test_an_address_is_described_by_host_and_port_or_socket(dsn: str, address: str) -> None:
     assert describe_address(dsn) == address
+
+
+async def test_a_connection_that_has_lost_its_place_is_not_handed_out_again(database: str) -> None:
+    """As asyncpg's can, when it is cut just as it is given back."""
+    backend = "SELECT pg_backend_pid()"
+    async with await open_pool(database, size=1, application_name="tests") as pool:
+        before = await pool.fetchval(backend)
+        with pytest.raises(StoreUnavailable):
+            async with connected(pool):
+                raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+        assert await pool.fetchval(backend) != before
