@@ -83,8 +83,9 @@ async def test_what_a_killed_server_has_left_at_work_is_waited_for(tmp_path: Pat
     os.kill(session, signal.SIGSTOP)
     os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
     try:
+        await eventually(lambda: not embedded_postgres.is_running(data))
         starting = asyncio.create_task(asyncio.to_thread(embedded_postgres.start, data))
-        await eventually(lambda: "is still in use" in (data / "log").read_text())
+        await eventually(lambda: starting.done() or "is still in use" in (data / "log").read_text())
         assert not starting.done()
     finally:
         os.kill(session, signal.SIGCONT)
