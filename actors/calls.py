@@ -38,6 +38,12 @@ def find(name: str) -> Handle:
         raise ActorUnavailable(f"there is no actor {name}") from error
 
 
+def named() -> list[str]:
+    """The names of all actors that there are."""
+    known: list[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
+    return sorted(one["name"] for one in known if one["namespace"] == NAMESPACE)
+
+
 def spawn(kind: type, how: Options, *arguments: object) -> Handle:
     """A handle to the actor of that name, made now unless there is one."""
     remote: Any = ray.remote(kind)

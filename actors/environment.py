@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from oxbot.config import PREFIX, SECRETS
+
 TOKEN_FILE = "ray_token"  # noqa: S105 - the name of the file, not the token
 
 
@@ -11,8 +13,11 @@ def prepare_embedded(home: Path) -> None:
     """Make the next ``import ray`` of this process, and every process it starts, private to this machine.
 
     All of Ray's sockets bind to 127.0.0.1, every caller must hold the token (a file that only its owner can read),
-    workers run at normal priority next to Postgres, and nothing is reported to anyone.
+    workers run at normal priority next to Postgres, and nothing is reported to anyone. Secrets leave this process's
+    environment: whoever needs one is given it by its caller, and the strategies of others run in those processes.
     """
+    for name in SECRETS:
+        os.environ.pop(f"{PREFIX}{name.upper()}", None)
     os.environ.update(
         RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
         RAY_AUTH_MODE="token",

@@ -9,12 +9,15 @@ import structlog
 
 from actors import options
 from actors.calls import ActorUnavailable, Handle, answer, spawn
+from actors.executions import Executions
 from actors.market import MarketActor
 from actors.nodes import alive_nodes, this_node
+from actors.notifier import NotifierActor
 from actors.projector import ProjectorActor
 from actors.sealer import SealerActor
 from actors.supervisor import SupervisorActor
 from actors.victims import Victim
+from events.errors import LogUnavailable, StoreUnavailable
 from events.identifiers import BotId, FleetName
 from oxbot.app.failure_news import FailureNews
 from oxbot.app.market_runner import MarketProgress
@@ -45,11 +48,25 @@ class FleetProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fleet:
-    """Market, projector, sealer and supervisor of a fleet; the supervisor starts the hosts of its bots."""
+    """Market, projector, sealer and supervisor of a fleet; the supervisor starts the hosts of its bots.
 
-    def __init__(self, fleet: FleetName, database: Database, settings: Settings, plan: MarketPlan) -> None:
+    ``executions`` are those of its market's accounts, for ``accounts`` of which connections are kept.
+    """
+
+    def __init__(
+        self,
+        fleet: FleetName,
+        database: Database,
+        settings: Settings,
+        plan: MarketPlan,
+        *,
+        executions: Executions | None = None,
+        accounts: int = 0,
+    ) -> None:
         level = settings.log_level
-        connections = share_out(settings.connections_max, alive_nodes())
+        targets = settings.notify_targets
+        connections = share_out(settings.connections_max, alive_nodes(), executions=accounts, notifier=bool(targets))
+        self._executions = executions
         encoded = msgspec.msgpack.encode(plan)
         self._market: Handle = spawn(
             MarketActor, options.resident(options.market_name(fleet)), encoded, database, level
@@ -59,12 +76,15 @@ class Fleet:
         )
         self._sealer: Handle = spawn(
             SealerActor,
-            options.sealer(options.sealer_name(fleet), this_node()),
+            options.pinned(options.sealer_name(fleet), this_node()),
             settings.home,
             database,
             level,
             settings.seal_interval_seconds,
         )
+        if targets:
+            notifier = options.resident(options.notifier_name(fleet))
+            spawn(NotifierActor, notifier, targets, database, level)
         self._supervisor: Handle = spawn(
             SupervisorActor,
             options.resident(options.supervisor_name(fleet)),
@@ -91,6 +111,11 @@ class Fleet:
                 await self._tell_failures(news)
             except ActorUnavailable as error:
                 logger.warning("supervisor_unavailable", error=str(error))
+            if self._executions is not None:
+                try:
+                    await self._executions.tend()
+                except (LogUnavailable, StoreUnavailable) as error:
+                    logger.warning("accounts_unknown", error=str(error))
             await asyncio.sleep(TEND_SECONDS)
 
     async def _tell_failures(self, news: FailureNews) -> None:

@@ -9,7 +9,7 @@ import ray
 from actors.calls import ActorUnavailable, Handle, answer, find
 from actors.resident import Resident
 from oxbot.app.feed import FeedReply, FeedRequest, FeedUnavailable
-from oxbot.app.market_runner import MarketProgress, MarketRunner
+from oxbot.app.market_runner import Market, MarketProgress
 from oxbot.logs import configure_logs
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class MarketActor:
 
         configure_logs(log_level)
         decoded = msgspec.msgpack.decode(plan, type=MarketPlan)
-        self._resident: Resident[MarketRunner] = Resident("market", lambda: open_market(decoded, database))
+        self._resident: Resident[Market] = Resident("market", lambda: open_market(decoded, database))
 
     async def after(self, request: bytes) -> bytes:
         """The frames after a follower's cursor."""

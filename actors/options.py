@@ -1,8 +1,9 @@
 """How every kind of actor is spawned: names, lifetimes, restarts, resources, bounds. In one place."""
 
+import secrets
 from typing import NotRequired, TypedDict
 
-from events.identifiers import FleetName
+from events.identifiers import AccountName, FleetName
 
 NAMESPACE = "oxbot"
 CALL_SECONDS = 30.0
@@ -42,7 +43,21 @@ def resident(name: str) -> Options:
     )
 
 
-def sealer(name: str, node: str) -> Options:
+def passing() -> Options:
+    """A process of whoever started it, for one question; it is never started again."""
+    return Options(
+        name=f"passing-{secrets.token_hex(8)}",
+        namespace=NAMESPACE,
+        lifetime="non_detached",
+        num_cpus=0,
+        max_restarts=0,
+        max_task_retries=0,
+        max_pending_calls=PENDING_CALLS_MAX,
+        get_if_exists=False,
+    )
+
+
+def pinned(name: str, node: str) -> Options:
     """A resident that stays on the machine with this address, where its key is."""
     how = resident(name)
     how["resources"] = {f"node:{node}": 0.001}
@@ -73,6 +88,16 @@ def projector_name(fleet: FleetName) -> str:
 def sealer_name(fleet: FleetName) -> str:
     """The sealer that a fleet's run started."""
     return f"{fleet}-sealer"
+
+
+def notifier_name(fleet: FleetName) -> str:
+    """The notifier that a fleet's run started."""
+    return f"{fleet}-notifier"
+
+
+def execution_name(fleet: FleetName, account: AccountName | str = "") -> str:
+    """The execution of an account that a fleet's run started; without an account, how all of them begin."""
+    return f"{fleet}-execution-{account}"
 
 
 def supervisor_name(fleet: FleetName) -> str:

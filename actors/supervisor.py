@@ -1,5 +1,6 @@
 """The actor that keeps a fleet's bots alive, and its way to their hosts."""
 
+import asyncio
 import os
 from collections.abc import Sequence
 from typing import TypeVar
@@ -8,7 +9,7 @@ import ray
 
 from actors import options
 from actors.bot_host import BotHostActor
-from actors.calls import ActorUnavailable, Handle, answer, find, spawn
+from actors.calls import ActorUnavailable, Handle, answer, find, named, spawn
 from actors.gateway import Gateways
 from actors.resident import Resident
 from events.identifiers import BotId, FleetName
@@ -74,9 +75,16 @@ class RemoteHosts:
         await self._answer(host, self._handles[host].refresh.remote(list(bot_ids)))
 
     async def wake(self) -> None:
-        """Make sure that market, projector and sealer are at work, also after Ray has restarted them."""
-        for name in (options.market_name, options.projector_name, options.sealer_name):
-            await self._wake(name(self._fleet))
+        """Make sure that market, projector and sealer are at work, also after Ray has restarted them.
+
+        So are the notifier and the executions that there are; none of these waits for another.
+        """
+        needed = [name(self._fleet) for name in (options.market_name, options.projector_name, options.sealer_name)]
+        begins = (options.notifier_name(self._fleet), options.execution_name(self._fleet))
+        there = [name for name in named() if name.startswith(begins)]
+        unavailable = await asyncio.gather(*map(self._woken, [*needed, *there]))
+        if any(unavailable):
+            raise HostUnavailable("; ".join(filter(None, unavailable)))
 
     def _way_to_log(self, host: str) -> Database | Gateways:
         """What the host is given for its lifetime: by its number alone, so that every supervisor gives the same."""
@@ -86,11 +94,13 @@ class RemoteHosts:
         gateways.ensure(self._database, self._log_level)
         return gateways
 
-    async def _wake(self, name: str) -> None:
+    async def _woken(self, name: str) -> str:
+        """What kept it from being at work, or nothing."""
         try:
             await answer(find(name).wake.remote(), of=name)
         except ActorUnavailable as error:
-            raise HostUnavailable(str(error)) from error
+            return str(error)
+        return ""
 
     async def _answer(self, host: str, reference: "ray.ObjectRef[T]") -> T:
         try:

@@ -16,7 +16,8 @@ from benchmarks import Result, result
 from events.identifiers import BotId, FleetName, Symbol
 from oxbot.adapters import embedded_postgres
 from oxbot.app.bots import NewBot, creation
-from oxbot.cli.demo import FEES, DemoMarket, DemoOptions, load_market
+from oxbot.cli.demo import DemoMarket, DemoOptions, load_market
+from oxbot.cli.installation import FEES
 from oxbot.core.bot import BotDecider, ClaimBot, ObserveFrame, StartBot
 from oxbot.core.candles import Candle, Frame
 from oxbot.core.market_view import MarketView

@@ -112,7 +112,7 @@ async def _fill(log: PostgresEventLog) -> None:
 
 
 def _event(fact: BotFact) -> NewEvent:
-    moment = getattr(fact, "at", MARKET_BEGINS)
+    moment = getattr(fact, "at", None) or MARKET_BEGINS
     return NewEvent(event_id=new_event_id(), occurred_at=moment, fact=fact, metadata=Metadata(actor="bot"))
 
 

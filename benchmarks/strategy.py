@@ -19,7 +19,7 @@ from benchmarks import Result, result
 from events.identifiers import BotId, FleetName, Symbol, VenueName
 from events.values import MarketReference, RiskLimits
 from oxbot.adapters.synthetic_market import SyntheticMarket
-from oxbot.cli.demo import FEES
+from oxbot.cli.installation import FEES
 from oxbot.core.bot import BotDecider, ClaimBot, StartBot
 from oxbot.core.candle_series import SharedSeries
 from oxbot.core.candles import Candle, Series, timeframe_duration

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Literal
 
-from events.identifiers import BotId, DecisionId, FillId, FleetName, OrderId, Symbol, VenueName
+from events.identifiers import AccountName, BotId, DecisionId, FillId, FleetName, OrderId, Symbol, VenueName
 from events.values import (
     Bracket,
     FeeCurrency,
@@ -33,7 +33,10 @@ TradingState = Literal["active", "reducing", "halted"]
 
 
 class BotCreated(Value, frozen=True, kw_only=True, tag="bot.created"):
-    """A bot came to be, with everything it will decide by; without sizing, paper or leverage, by their defaults."""
+    """A bot came to be, with everything it will decide by; without sizing, paper or leverage, by their defaults.
+
+    With an ``account`` its orders go to that account at the venue; without, to the paper venue.
+    """
 
     bot_id: BotId
     fleet: FleetName
@@ -46,6 +49,7 @@ class BotCreated(Value, frozen=True, kw_only=True, tag="bot.created"):
     sizing: Sizing | None = None
     paper: PaperModel | None = None
     leverage: Decimal | None = None
+    account: AccountName | None = None
 
 
 class BotClaimed(Value, frozen=True, kw_only=True, tag="bot.claimed"):
@@ -79,14 +83,37 @@ class BotStopped(Value, frozen=True, kw_only=True, tag="bot.stopped"):
 
 
 class BotHalted(Value, frozen=True, kw_only=True, tag="bot.halted"):
-    """The bot was stopped by a rule or a fault, not by a person."""
+    """The bot was stopped by a rule or a fault, not by a person: it enters nothing, and asks its strategy nothing.
+
+    With ``at`` its own cycle said so, at the close of the candle that opened then. What it holds keeps its exits.
+    """
 
     rule: str
     reason: str
+    at: Timestamp | None = None
+
+
+class BotArmed(Value, frozen=True, kw_only=True, tag="bot.armed"):
+    """An administrator let the bot enter with real money until then; its exits need nobody's leave.
+
+    ``apart``: its market has a clock of its own, so that the times of its candles say nothing of whether it is then.
+    """
+
+    until: Timestamp
+    apart: bool = False
+
+
+class BotDisarmed(Value, frozen=True, kw_only=True, tag="bot.disarmed"):
+    """The bot enters nothing with real money any more, until it is armed again; its exits go on."""
+
+    reason: str = ""
 
 
 class TradingStateSet(Value, frozen=True, kw_only=True, tag="trading_state.set"):
-    """A person, or the whole fleet's switch, said what the gate may let through. For the time see ``BotStarted``."""
+    """A person said what the gate may let through, of the bot itself or by its fleet's switch; the stricter holds.
+
+    For the time see ``BotStarted``.
+    """
 
     state: TradingState
     reason: str = ""
@@ -105,7 +132,7 @@ class TradingStateTripped(Value, frozen=True, kw_only=True, tag="trading_state.t
 
 
 class HighWaterRaised(Value, frozen=True, kw_only=True, tag="high_water.raised"):
-    """Equity at a close stood well above its highest on record; drawdown is measured from here."""
+    """Equity at a close stood above its highest on record; drawdown is measured from here."""
 
     at: Timestamp
     equity: Decimal
@@ -141,7 +168,8 @@ class CapitalWithdrawn(Value, frozen=True, kw_only=True, tag="capital.withdrawn"
 class DecisionMade(Value, frozen=True, kw_only=True, tag="decision.made"):
     """A strategy chose to act on a closed candle; the digest proves which window it saw.
 
-    Without parameters, they are those that the bot was created with.
+    Without parameters, they are those that the bot was created with. ``account_fault`` is why a live bot's account let
+    no entry out just then; it holds for the entries that follow, until one says otherwise.
     """
 
     decision_id: DecisionId
@@ -169,10 +197,16 @@ class DecisionMade(Value, frozen=True, kw_only=True, tag="decision.made"):
     fleet_net_exposure: Decimal | None = None
     fleet_equity: Decimal | None = None
     fleet_position: int | None = None
+    data_fault: str = ""
+    account_fault: str = ""
 
 
 class OrderRequested(Value, frozen=True, kw_only=True, tag="order.requested"):
-    """The bot wants this order at the venue; nobody may send it before this fact is durable."""
+    """The bot wants this order at the venue; nobody may send it before this fact is durable.
+
+    ``at_close``: a live bot asked for it at the close of the candle that opened at ``at``. Without it a live bot's
+    ``at`` is a moment of the venue's clock, such as that of the fill which brought a bracket's exits.
+    """
 
     order_id: OrderId
     at: Timestamp
@@ -195,6 +229,7 @@ class OrderRequested(Value, frozen=True, kw_only=True, tag="order.requested"):
     oco_group: str = ""
     expires_at: Timestamp | None = None
     leverage: Decimal | None = None
+    at_close: bool = False
 
 
 class OrderDenied(Value, frozen=True, kw_only=True, tag="order.denied"):
@@ -207,6 +242,22 @@ class OrderDenied(Value, frozen=True, kw_only=True, tag="order.denied"):
     limit: Decimal
     value: Decimal
     reason: str = ""
+
+
+class OrderSubmitted(Value, frozen=True, kw_only=True, tag="order.submitted"):
+    """The order is about to be sent under this client id and in these terms; nobody may send it before this is durable.
+
+    The venue itself refuses what reaches it after ``expires_at``, so once that has passed a lookup is final.
+    """
+
+    order_id: OrderId
+    at: Timestamp
+    client_id: str
+    expires_at: Timestamp
+    quantity: Decimal
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    attempt: int = 1
 
 
 class OrderAccepted(Value, frozen=True, kw_only=True, tag="order.accepted"):
@@ -251,12 +302,24 @@ class OrderAmended(Value, frozen=True, kw_only=True, tag="order.amended"):
     trigger_price: Decimal | None = None
 
 
-class OrderCancelRequested(Value, frozen=True, kw_only=True, tag="order.cancel_requested"):
-    """The bot wants the rest of the order gone; fills may still come."""
+class OrderAmendRequested(Value, frozen=True, kw_only=True, tag="order.amend_requested"):
+    """The bot wants the order at another price or quantity, all of it counted; ``OrderAmended`` says that it is so."""
 
     order_id: OrderId
     at: Timestamp
     reason: str
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
+class OrderCancelRequested(Value, frozen=True, kw_only=True, tag="order.cancel_requested"):
+    """The bot wants the rest of the order gone; fills may still come. For ``at_close`` see ``OrderRequested``."""
+
+    order_id: OrderId
+    at: Timestamp
+    reason: str
+    at_close: bool = False
 
 
 class OrderCancelRejected(Value, frozen=True, kw_only=True, tag="order.cancel_rejected"):
@@ -268,7 +331,10 @@ class OrderCancelRejected(Value, frozen=True, kw_only=True, tag="order.cancel_re
 
 
 class OrderFilled(Value, frozen=True, kw_only=True, tag="order.filled"):
-    """Part or all of the order traded; the fee is positive when paid, in quote currency unless ``fee_in`` is "base"."""
+    """Part or all of the order traded; the fee is positive when paid, in quote currency unless ``fee_in`` is "base".
+
+    A fee that the venue took in a third currency is not the bot's money: it is noted in ``other_fee`` and ``fee`` is 0.
+    """
 
     order_id: OrderId
     fill_id: FillId
@@ -279,6 +345,8 @@ class OrderFilled(Value, frozen=True, kw_only=True, tag="order.filled"):
     liquidity: Literal["maker", "taker"]
     complete: bool
     fee_in: FeeCurrency = "quote"
+    other_fee: Decimal | None = None
+    other_fee_currency: str = ""
 
 
 class OrderCancelled(Value, frozen=True, kw_only=True, tag="order.cancelled"):
@@ -301,20 +369,22 @@ class FundingSettled(Value, frozen=True, kw_only=True, tag="funding.settled"):
     """A perpetual's funding at its mark time; ``amount`` in quote currency is above 0 if received.
 
     amount = -quantity * mark * rate, with quantity below 0 for a short; never more is paid than the position's margin.
+    Where a venue tells the amount alone, ``rate`` or ``mark`` is None.
     """
 
     symbol: Symbol
     at: Timestamp
-    rate: Decimal
-    mark: Decimal
+    rate: Decimal | None = None
+    mark: Decimal | None = None
     quantity: Decimal
     amount: Decimal
 
 
 class PositionLiquidated(Value, frozen=True, kw_only=True, tag="position.liquidated"):
-    """The venue closed the whole position, because its margin had fallen below maintenance.
+    """The venue closed the whole position, or a ``part`` of it, because its margin had fallen below maintenance.
 
-    ``covered`` is the part of the loss beyond the margin, which the venue bears.
+    ``covered`` is the part of the loss beyond the margin, which the venue bears. ``fill_id`` is a real venue's name of
+    the trade by which it did so.
     """
 
     symbol: Symbol
@@ -324,6 +394,8 @@ class PositionLiquidated(Value, frozen=True, kw_only=True, tag="position.liquida
     price: Decimal
     fee: Decimal
     covered: Decimal = Decimal(0)
+    part: bool = False
+    fill_id: str = ""
 
 
 LifecycleFact = (
@@ -334,6 +406,8 @@ LifecycleFact = (
     | BotPaused
     | BotStopped
     | BotHalted
+    | BotArmed
+    | BotDisarmed
     | TradingStateSet
     | TradingStateTripped
     | HighWaterRaised
@@ -351,6 +425,8 @@ OrderProgress = (
     | OrderFilled
     | OrderCancelled
     | OrderExpired
+    | OrderSubmitted
+    | OrderAmendRequested
 )
 """What may follow an order's request: what the venue says of it, and what the bot asks of it."""
 OrderFact = OrderRequested | OrderDenied | OrderProgress

@@ -6,13 +6,15 @@ from uuid import UUID
 
 import msgspec
 
+from events.account import AccountFact
 from events.bot import BotFact
 from events.fleet import FleetFact
 from events.identifiers import EventId, StreamId
 from events.system import SystemFact
 from events.user import UserFact
+from events.venue import VenueFact
 
-Fact = BotFact | FleetFact | UserFact | SystemFact
+Fact = BotFact | FleetFact | AccountFact | VenueFact | UserFact | SystemFact
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

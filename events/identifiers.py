@@ -13,10 +13,13 @@ OrderId = NewType("OrderId", str)
 FillId = NewType("FillId", str)
 FleetName = NewType("FleetName", str)
 VenueName = NewType("VenueName", str)
+AccountName = NewType("AccountName", str)
 Symbol = NewType("Symbol", str)
 
 BOT_STREAM_PREFIX = "bot-"
 FLEET_STREAM_PREFIX = "fleet-"
+ACCOUNT_STREAM_PREFIX = "account-"
+VENUE_STREAM_PREFIX = "venue-"
 
 
 def new_event_id() -> EventId:
@@ -32,3 +35,13 @@ def bot_stream(bot_id: BotId) -> StreamId:
 def fleet_stream(fleet: FleetName) -> StreamId:
     """The one stream of what concerns a fleet as a whole."""
     return StreamId(f"{FLEET_STREAM_PREFIX}{fleet}")
+
+
+def account_stream(account: AccountName) -> StreamId:
+    """The one stream of what concerns an account at a venue as a whole."""
+    return StreamId(f"{ACCOUNT_STREAM_PREFIX}{account}")
+
+
+def venue_stream(venue: VenueName) -> StreamId:
+    """The one stream of what is known of a venue's market: its outages and gaps."""
+    return StreamId(f"{VENUE_STREAM_PREFIX}{venue}")

@@ -11,6 +11,7 @@ from platformdirs import user_data_path
 from events.errors import OxbotError
 
 PREFIX = "OXBOT_"
+SECRETS = ("database_url", "database_role_password", "venue_key", "notify_urls")
 URL_BEGINS = ("postgresql://", "postgres://")
 
 
@@ -39,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     home: where the embedded database, keys and tokens are kept.
     database_url: a Postgres 15 or newer to use instead of the embedded one, by a login that may migrate it.
     database_role_password: what every oxbot_* role logs in with; without it, processes step down from the login above.
+    venue_key: the key that venue credentials are encrypted under, 32 bytes in base64; without it, a file in home.
+    notify_urls: where people are told of fills, halts and doubts: addresses that Apprise knows, separated by spaces.
     archive_directory: where ``oxbot archive`` keeps what has left the database; without it, a directory in home. Every
     process that reads the log must find it under this name.
     ray_address: a Ray cluster to use instead of a local one.
@@ -53,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     home: Path
     database_url: Secret | None = None
     database_role_password: Secret | None = None
+    venue_key: Secret | None = None
+    notify_urls: Secret | None = None
     archive_directory: Path | None = None
     ray_address: str | None = None
     api_host: str = "127.0.0.1"
@@ -72,6 +77,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("OXBOT_DATABASE_URL is no URL such as postgresql://user@host:5432/database")
 
     @property
+    def notify_targets(self) -> tuple[Secret, ...]:
+        """Each of the addresses that people are told at."""
+        return () if self.notify_urls is None else tuple(map(Secret, self.notify_urls.reveal().split()))
+
+    @property
     def archive(self) -> Path:
         """Where the archive is."""
         return self.archive_directory or self.home / "archive"
@@ -85,7 +95,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         known = ", ".join(PREFIX + name.upper() for name in Settings.__struct_fields__)
         raise InvalidSetting(f"unknown setting {PREFIX}{unknown[0].upper()}; there is {known}")
     values: dict[str, object] = {"home": user_data_path("oxbot"), **given}
-    for name in ("database_url", "database_role_password"):
+    for name in SECRETS:
         if name in values:
             values[name] = Secret(given[name])
     if "market_symbols" in values:

@@ -38,9 +38,15 @@ CREATE_DATABASE = "SELECT format('CREATE DATABASE %I TEMPLATE %I', $1::text, $2:
 DROP_DATABASE = "SELECT format('DROP DATABASE %I WITH (FORCE)', $1::text)"
 
 
+LONGEST = ("tests/e2e/", "tests/simulation/", "tests/actors/", "tests/adapters/", "tests/exchange/")
+"""Where the tests are that start processes or wait, those that do so longest first."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long the test of the ledger against the naive one goes on, and where."""
+    """How long the tests of the ledger against the naive one, and of the execution against a venue, go on."""
     parser.addoption("--ledger-sequences", type=int, default=200, help="how many lives of the books are tried")
+    parser.addoption("--execution-runs", type=int, default=100, help="how many lives of an execution are tried")
+    parser.addoption("--live-fault-runs", type=int, default=4, help="how many lives of an execution at an exchange")
     parser.addoption("--tz", help="the time zone of every process; else that of the environment, or of the worker")
 
 
@@ -49,6 +55,11 @@ def pytest_configure(config: pytest.Config) -> None:
     zone = config.getoption("tz")
     if zone is not None:
         time_zone.enter(zone)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: the workers share out whole files, and the last one to end is waited for."""
+    items.sort(key=lambda item: next((rank for rank, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST)))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

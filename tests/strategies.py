@@ -7,9 +7,26 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
+from events.account import (
+    AccountArmed,
+    AccountClaimed,
+    AccountDisarmed,
+    AccountKeysSet,
+    AccountKillDone,
+    AccountKillRequested,
+    AccountOpened,
+    AccountReconciled,
+    AccountUnreconciled,
+    KillPolicy,
+    LeverageConfirmed,
+    StrangerKind,
+    StrangerSeen,
+)
 from events.bot import (
+    BotArmed,
     BotClaimed,
     BotCreated,
+    BotDisarmed,
     BotHalted,
     BotNoticed,
     BotPaused,
@@ -24,6 +41,7 @@ from events.bot import (
     Intent,
     OrderAccepted,
     OrderAmended,
+    OrderAmendRequested,
     OrderCancelled,
     OrderCancelRejected,
     OrderCancelRequested,
@@ -34,6 +52,7 @@ from events.bot import (
     OrderReason,
     OrderRejected,
     OrderRequested,
+    OrderSubmitted,
     OrderTriggered,
     PositionLiquidated,
     TradingState,
@@ -71,6 +90,7 @@ from events.values import (
     StrategyReference,
     TimeInForce,
 )
+from events.venue import MarketCandleRevised, MarketGapFound, MarketRecovered, MarketStale
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # given a zone
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -189,7 +209,10 @@ LIFECYCLE: Sequence[st.SearchStrategy[Fact]] = (
         sizing=st.none() | SIZINGS,
         paper=st.none() | PAPERS,
         leverage=st.none() | LEVERAGES,
+        account=st.none() | NAMES,
     ),
+    st.builds(BotArmed, until=MOMENTS, apart=st.booleans()),
+    st.builds(BotDisarmed, reason=TEXTS),
     st.builds(BotNoticed, at=MOMENTS),
     st.builds(BotClaimed, epoch=st.integers(1, 2**62), holder=NAMES),
     st.builds(BotStarted, effective_at=st.none() | MOMENTS),
@@ -238,6 +261,8 @@ DECISIONS: Sequence[st.SearchStrategy[Fact]] = (
         fleet_exposure=st.none() | AMOUNTS,
         fleet_net_exposure=st.none() | SIGNED,
         fleet_equity=st.none() | AMOUNTS,
+        data_fault=TEXTS,
+        account_fault=TEXTS,
     ),
 )
 ORDERS: Sequence[st.SearchStrategy[Fact]] = (
@@ -264,6 +289,7 @@ ORDERS: Sequence[st.SearchStrategy[Fact]] = (
         activation_price=st.none() | AMOUNTS,
         expires_at=st.none() | MOMENTS,
         leverage=st.none() | LEVERAGES,
+        at_close=st.booleans(),
     ),
     st.builds(
         OrderDenied,
@@ -274,6 +300,17 @@ ORDERS: Sequence[st.SearchStrategy[Fact]] = (
         limit=AMOUNTS,
         value=AMOUNTS,
         reason=TEXTS,
+    ),
+    st.builds(
+        OrderSubmitted,
+        order_id=NAMES,
+        at=MOMENTS,
+        client_id=NAMES,
+        expires_at=MOMENTS,
+        quantity=AMOUNTS,
+        limit_price=st.none() | AMOUNTS,
+        trigger_price=st.none() | AMOUNTS,
+        attempt=COUNTS,
     ),
     st.builds(OrderAccepted, order_id=NAMES, at=MOMENTS, venue_order_id=TEXTS),
     st.builds(OrderRejected, order_id=NAMES, at=MOMENTS, reason=TEXTS),
@@ -288,7 +325,16 @@ ORDERS: Sequence[st.SearchStrategy[Fact]] = (
         limit_price=st.none() | AMOUNTS,
         trigger_price=st.none() | AMOUNTS,
     ),
-    st.builds(OrderCancelRequested, order_id=NAMES, at=MOMENTS, reason=TEXTS),
+    st.builds(
+        OrderAmendRequested,
+        order_id=NAMES,
+        at=MOMENTS,
+        reason=TEXTS,
+        quantity=st.none() | AMOUNTS,
+        limit_price=st.none() | AMOUNTS,
+        trigger_price=st.none() | AMOUNTS,
+    ),
+    st.builds(OrderCancelRequested, order_id=NAMES, at=MOMENTS, reason=TEXTS, at_close=st.booleans()),
     st.builds(OrderCancelRejected, order_id=NAMES, at=MOMENTS, reason=TEXTS),
     st.builds(
         OrderFilled,
@@ -301,12 +347,22 @@ ORDERS: Sequence[st.SearchStrategy[Fact]] = (
         liquidity=st.sampled_from(["maker", "taker"]),
         complete=st.booleans(),
         fee_in=st.sampled_from(["quote", "base"]),
+        other_fee=st.none() | AMOUNTS,
+        other_fee_currency=NAMES,
     ),
     st.builds(OrderCancelled, order_id=NAMES, at=MOMENTS, reason=TEXTS),
     st.builds(OrderExpired, order_id=NAMES, at=MOMENTS, reason=TEXTS),
 )
 POSITIONS: Sequence[st.SearchStrategy[Fact]] = (
-    st.builds(FundingSettled, symbol=SYMBOLS, at=MOMENTS, rate=SIGNED, mark=AMOUNTS, quantity=SIGNED, amount=SIGNED),
+    st.builds(
+        FundingSettled,
+        symbol=SYMBOLS,
+        at=MOMENTS,
+        rate=st.none() | SIGNED,
+        mark=st.none() | AMOUNTS,
+        quantity=SIGNED,
+        amount=SIGNED,
+    ),
     st.builds(
         PositionLiquidated,
         symbol=SYMBOLS,
@@ -316,6 +372,8 @@ POSITIONS: Sequence[st.SearchStrategy[Fact]] = (
         price=AMOUNTS,
         fee=AMOUNTS,
         covered=AMOUNTS,
+        part=st.booleans(),
+        fill_id=st.sampled_from(["", "BTC-USDT-SWAP:1:2"]),
     ),
 )
 BOTS = (*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *POSITIONS)
@@ -355,7 +413,52 @@ FLEETS: Sequence[st.SearchStrategy[Fact]] = (
 )
 """One strategy per fact of a fleet."""
 
-FACTS: st.SearchStrategy[Fact] = st.one_of(*BOTS, *FLEETS, *USERS, *SYSTEM)
+ACCOUNTS: Sequence[st.SearchStrategy[Fact]] = (
+    st.builds(AccountOpened, account=NAMES, venue=NAMES, demo=st.booleans()),
+    st.builds(AccountKeysSet, fingerprint=NAMES),
+    st.builds(AccountClaimed, epoch=st.integers(1, 2**62), holder=NAMES),
+    st.builds(AccountArmed, until=MOMENTS),
+    st.builds(AccountDisarmed, reason=TEXTS),
+    st.builds(
+        AccountReconciled,
+        at=MOMENTS,
+        epoch=st.integers(1, 2**62),
+        position=st.integers(0, 2**62),
+        orders=COUNTS,
+        fills_adopted=COUNTS,
+    ),
+    st.builds(AccountUnreconciled, at=MOMENTS, epoch=st.integers(1, 2**62), reason=TEXTS),
+    st.builds(
+        StrangerSeen,
+        at=MOMENTS,
+        kind=st.sampled_from(get_args(StrangerKind)),
+        reference=NAMES,
+        symbol=st.none() | SYMBOLS,
+        quantity=st.none() | SIGNED,
+        words=TEXTS,
+    ),
+    st.builds(LeverageConfirmed, at=MOMENTS, symbol=SYMBOLS, leverage=LEVERAGES),
+    st.builds(AccountKillRequested, at=MOMENTS, policy=st.sampled_from(get_args(KillPolicy)), reason=TEXTS),
+    st.builds(
+        AccountKillDone,
+        at=MOMENTS,
+        policy=st.sampled_from(get_args(KillPolicy)),
+        cancelled=COUNTS,
+        closed=COUNTS,
+        left=st.lists(TEXTS, max_size=3).map(tuple),
+    ),
+)
+"""One strategy per fact of an account at a venue."""
+
+VENUES: Sequence[st.SearchStrategy[Fact]] = (
+    st.builds(MarketStale, at=MOMENTS, symbol=SYMBOLS, timeframe=NAMES, expected=MOMENTS, reason=TEXTS),
+    st.builds(MarketGapFound, at=MOMENTS, symbol=SYMBOLS, timeframe=NAMES, first=MOMENTS, last=MOMENTS),
+    st.builds(MarketRecovered, at=MOMENTS, symbol=SYMBOLS, timeframe=NAMES, backfilled=COUNTS),
+    st.builds(MarketCandleRevised, at=MOMENTS, symbol=SYMBOLS, timeframe=NAMES, open_time=MOMENTS, words=TEXTS),
+)
+"""One strategy per fact of a venue's market."""
+
+FACTS: st.SearchStrategy[Fact] = st.one_of(*BOTS, *FLEETS, *ACCOUNTS, *VENUES, *USERS, *SYSTEM)
 """Any fact of any type."""
 
 METADATA = st.builds(Metadata, actor=TEXTS, correlation_id=st.none() | st.uuids(), causation_id=st.none() | st.uuids())

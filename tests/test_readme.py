@@ -10,11 +10,11 @@ import typer
 import benchmarks
 from events.codec import FACT_TYPES
 from events.values import PaperModel, Sizing
-from oxbot.app.limits import limits_shown
-from oxbot.cli.main import app
+from oxbot.cli.main import application
 from oxbot.cli.risk import limits_markdown
 from oxbot.config import PREFIX, Settings
 from oxbot.core.orders import LEGAL, OrderEvent, Step
+from oxbot.core.risk import limits_table
 from oxbot.core.strategies import built_in_strategies
 
 ROOT = Path(__file__).parents[1]
@@ -33,12 +33,12 @@ def _commands(group: typer.Typer, path: str) -> list[str]:
         line
         for known in group.registered_groups
         if known.typer_instance
-        for line in _commands(known.typer_instance, f"{path} {known.name}")
+        for line in _commands(known.typer_instance, f"{path} {known.typer_instance.info.name or ''}".strip())
     ]
     return [f"{path} {name}" for name in names] + inner
 
 
-@pytest.mark.parametrize("command", _commands(app, "oxbot"))
+@pytest.mark.parametrize("command", _commands(application(), "oxbot"))
 def test_every_command_is_documented(command: str) -> None:
     assert f"`{command}`" in README
 
@@ -55,7 +55,7 @@ def test_every_fact_is_documented(tag: str) -> None:
 
 def test_the_table_of_limits_is_the_gates_own() -> None:
     """``oxbot risk limits --markdown`` prints it."""
-    assert f"\n\n{limits_markdown(limits_shown())}\n" in README
+    assert f"\n\n{limits_markdown(limits_table())}\n" in README
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "soak"])

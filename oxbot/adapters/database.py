@@ -27,8 +27,9 @@ SERVER_SETTINGS = {
 
 
 Role = Literal[
-    "oxbot_host", "oxbot_market", "oxbot_projector", "oxbot_api", "oxbot_sealer", "oxbot_archiver", "oxbot_operator"
-]
+    "oxbot_host", "oxbot_market", "oxbot_execution", "oxbot_projector", "oxbot_api", "oxbot_sealer", "oxbot_archiver",
+    "oxbot_notifier", "oxbot_operator",
+]  # fmt: skip
 """What a process may do: append or read or keep views ..., see ``events/sql/0002_integrity.sql``."""
 
 

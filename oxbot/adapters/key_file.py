@@ -28,6 +28,16 @@ def load_or_create(path: Path) -> bytes:
         raise KeyFileUnusable(f"cannot use the key {path}: {error.strerror}") from error
 
 
+def load(path: Path) -> bytes | None:
+    """The key in the file, None if there is none. Raises ``KeyFileUnusable``."""
+    try:
+        return _load(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise KeyFileUnusable(f"cannot use the key {path}: {error.strerror}") from error
+
+
 def _create(path: Path) -> None:
     """Write it beside its place and link it there: the name appears with the whole key in it, or not at all."""
     handle, draft = tempfile.mkstemp(prefix=path.name, dir=path.parent)

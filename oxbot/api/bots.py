@@ -33,7 +33,8 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class BotStanding(msgspec.Struct, frozen=True, kw_only=True):
     """Where a bot stands after a command; ``version`` counts the events of its stream.
 
-    ``trading`` is what its risk gate lets through; ``note`` says what becomes of what a stopped bot holds.
+    ``trading`` is what its risk gate lets through; ``note`` says what becomes of what a stopped bot holds, or why the
+    gate lets less through than was asked for.
     """
 
     bot_id: str

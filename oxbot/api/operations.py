@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from events.identifiers import BotId
+from events.identifiers import AccountName, BotId
 from oxbot.api.bodies import Nothing, check_length, read_body, read_query
 from oxbot.api.problems import Problem
 from oxbot.api.services import Services
@@ -16,7 +16,7 @@ from oxbot.api.tokens import SignedIn
 from oxbot.app.bots import UnknownBot
 
 Access = Literal["anyone", "viewer", "trader", "admin"]
-Method = Literal["GET", "POST"]
+Method = Literal["GET", "POST", "PUT"]
 QueryT = TypeVar("QueryT", bound=msgspec.Struct)
 BodyT = TypeVar("BodyT", bound=msgspec.Struct)
 
@@ -52,6 +52,12 @@ class Call(NamedTuple, Generic[QueryT, BodyT]):
         if _BOT_ID.fullmatch(bot_id) is None:
             raise UnknownBot("there is no such bot")
         return BotId(bot_id)
+
+    @property
+    def account(self) -> AccountName:
+        """The account that the path names."""
+        account: str = self.request.path_params["account"]
+        return AccountName(account)
 
 
 class Operation(NamedTuple):

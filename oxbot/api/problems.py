@@ -22,6 +22,8 @@ from oxbot.app.fleet_switch import FleetIncomplete
 from oxbot.app.new_bot import UnknownSymbol
 from oxbot.app.projections import PositionNotReached
 from oxbot.app.tree import TreeUnusable
+from oxbot.app.venue import VenueUnfit
+from oxbot.app.venue_accounts import InvalidAccount, KeysNotStored, UnknownAccount
 from oxbot.core.bot import CommandRefused
 from oxbot.core.candles import UnknownTimeframe
 from oxbot.core.creation import InvalidCommand
@@ -67,6 +69,7 @@ _ARCHIVED = "this is archived, and the archive is not as it should be; the opera
 
 _MEANINGS: dict[type[OxbotError], _Meaning] = {
     UnknownBot: _Meaning(404, "unknown-bot"),
+    UnknownAccount: _Meaning(404, "unknown-account"),
     UnknownPosition: _Meaning(404, "unknown-position"),
     NotSealed: _Meaning(409, "not-sealed"),
     TreeUnusable: _Meaning(409, "not-provable"),
@@ -74,6 +77,9 @@ _MEANINGS: dict[type[OxbotError], _Meaning] = {
     PositionNotReached: _Meaning(504, "position-not-reached"),
     CommandRefused: _Meaning(409, "command-refused"),
     WrongExpectedVersion: _Meaning(409, "conflict", "somebody else changed it at the same time; try again"),
+    KeysNotStored: _Meaning(503, "keys-not-stored"),
+    InvalidAccount: _Meaning(422, "invalid-account"),
+    VenueUnfit: _Meaning(422, "unfit-venue"),
     InvalidCommand: _Meaning(422, "invalid-command"),
     InvalidLimits: _Meaning(422, "invalid-limits"),
     InvalidSizing: _Meaning(422, "invalid-sizing"),

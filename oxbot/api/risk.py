@@ -5,8 +5,7 @@ from starlette.responses import Response
 
 from oxbot.api.bodies import Nothing, answer
 from oxbot.api.operations import PREFIX, Call, Operation, operation
-from oxbot.app.limits import limits_shown
-from oxbot.core.risk import LimitRow
+from oxbot.core.risk import LimitRow, limits_table
 
 
 class LimitsTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +17,7 @@ class LimitsTable(msgspec.Struct, frozen=True, kw_only=True):
 async def list_limits(call: Call[Nothing, Nothing]) -> Response:
     """The whole table."""
     del call
-    return answer(LimitsTable(items=limits_shown()))
+    return answer(LimitsTable(items=limits_table()))
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -21,6 +21,7 @@ from oxbot.api import (
     sessions,
     strategies,
     trading_state,
+    venue_accounts,
 )
 from oxbot.api.operations import Operation
 
@@ -30,6 +31,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *sessions.OPERATIONS,
     *bots.OPERATIONS,
     *trading_state.OPERATIONS,
+    *venue_accounts.OPERATIONS,
     *capital.OPERATIONS,
     *portfolios.OPERATIONS,
     *memory.OPERATIONS,

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from oxbot.api.sign_in_limit import SignInLimit
 from oxbot.api.tokens import Tokens
+from oxbot.app.account_report import AccountReader
 from oxbot.app.accounts import Accounts
 from oxbot.app.audit_proof import Prover
 from oxbot.app.bots import BotCommands
@@ -12,6 +13,7 @@ from oxbot.app.equity import EquityReader
 from oxbot.app.failing import FailingBots
 from oxbot.app.projections import Projections
 from oxbot.app.readiness import Readiness
+from oxbot.app.venue_accounts import VenueAccounts
 from oxbot.app.views import ViewReader
 from oxbot.core.strategy import Strategies
 
@@ -26,6 +28,8 @@ class Services(NamedTuple):
     failing: FailingBots
     equity: EquityReader
     accounts: Accounts
+    venue_accounts: VenueAccounts
+    account_reader: AccountReader
     tokens: Tokens
     readiness: Readiness
     checkpoints: CheckpointStore

@@ -1,9 +1,10 @@
 """Runs one bot: claims its stream, folds it, shows it one frame after another, appends what it decides."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import structlog
 
@@ -12,6 +13,7 @@ from events.envelope import Metadata
 from events.errors import OxbotError
 from events.identifiers import BotId, Symbol, bot_stream
 from events.log import EventLog
+from oxbot.app.account_watch import AccountWatch
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.clock import Clock
 from oxbot.app.fleet_book import FleetBook
@@ -24,6 +26,7 @@ from oxbot.core.market_view import MarketView
 from oxbot.core.state import BotState
 
 FRAMES_AT_ONCE = 32
+NO_FAULTS: Mapping[datetime, Mapping[Symbol, str]] = MappingProxyType({})
 
 logger = structlog.get_logger(__name__)
 
@@ -50,8 +53,12 @@ class BotRunner:
         cache: FoldCache[BotState] | None = None,
         shared: SharedSeries | None = None,
         fleets: FleetBook | None = None,
+        accounts: AccountWatch | None = None,
     ) -> None:
-        """It looks at its candles in the ``shared`` series of its process, and at other bots' stakes in ``fleets``."""
+        """It looks at its candles in the ``shared`` series of its process, and at other bots' stakes in ``fleets``.
+
+        A live one learns from ``accounts`` what keeps its account shut.
+        """
         self._stream = bot_stream(bot_id)
         self._log = log
         self._decider = decider
@@ -61,6 +68,8 @@ class BotRunner:
         self._cache = cache
         self._shared = shared
         self._fleets = fleets
+        self._accounts = accounts
+        self._account_fault = ""
         self._folded: Folded[BotState] = Folded(decider.initial, 0)
         self._epoch = 0
         self._view: MarketView
@@ -109,15 +118,18 @@ class BotRunner:
         """The symbols it follows."""
         return tuple(instrument.symbol for instrument in self.state.configuration.market.instruments)
 
-    async def observe(self, frames: Sequence[Frame]) -> None:
+    async def observe(
+        self, frames: Sequence[Frame], faults: Mapping[datetime, Mapping[Symbol, str]] = NO_FAULTS
+    ) -> None:
         """Live through the frames in order; those at or before the cursor are skipped.
 
-        Others get their turn every few frames, so that bots which look at the same candles go through them together.
+        ``faults`` says what is wrong with a symbol's candle in the frame that opened then. Others get their turn every
+        few frames, so that bots which look at the same candles go through them together.
         """
         for number, frame in enumerate(frames, start=1):
             async with self._turn:
                 if frame.open_time > self._cursor:
-                    await self._observe(frame)
+                    await self._observe(frame, faults.get(frame.open_time, {}))
             if number % FRAMES_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
@@ -136,33 +148,45 @@ class BotRunner:
             )
             self._check_epoch()
 
-    async def _observe(self, frame: Frame) -> None:
+    async def _observe(self, frame: Frame, faults: Mapping[Symbol, str]) -> None:
         self._view.push(frame)
+        if self.state.live:
+            # Its venue's reports are appended by others: what it does not know of, it must not decide without.
+            self._folded = await fold_stream(self._log, self._decider, self._stream, self._folded, cache=self._cache)
+            self._check_epoch()
+            if self._accounts is not None:
+                self._account_fault = await self._accounts.fault(self.state)
         before = self._folded.version
-        self._folded = await self._live_through(frame)
+        self._folded = await self._live_through(frame, faults)
         self._check_epoch()
         self._cursor = frame.open_time
         if self._folded.version > before:
             logger.info("bot_acted", stream=self._stream, candle=frame.open_time, version=self._folded.version)
 
-    async def _live_through(self, frame: Frame) -> Folded[BotState]:
+    async def _live_through(self, frame: Frame, faults: Mapping[Symbol, str]) -> Folded[BotState]:
         """The bot after the frame. What others have at stake is asked for once an entry hangs on it, and only then."""
         limits = self.state.configuration.limits
         limited = limits.fleet_exposure_max is not None or limits.fleet_net_exposure_max is not None
         if not limited or self._fleets is None:
-            return await self._decided(frame, self._decider)
+            return await self._decided(frame, faults, self._decider)
         with suppress(_EntryWeighed):
-            return await self._decided(frame, _EntriesAside(self._decider))
-        return await self._decided(frame, self._decider, fleet=await self._fleets.without(self.state.bot_id))
+            return await self._decided(frame, faults, _EntriesAside(self._decider))
+        fleet = await self._fleets.without(self.state.bot_id)
+        return await self._decided(frame, faults, self._decider, fleet=fleet)
 
     async def _decided(
-        self, frame: Frame, decider: Decider[BotState, ObserveFrame, BotFact], *, fleet: Fleet | None = None
+        self,
+        frame: Frame,
+        faults: Mapping[Symbol, str],
+        decider: Decider[BotState, ObserveFrame, BotFact],
+        *,
+        fleet: Fleet | None = None,
     ) -> Folded[BotState]:
         return await handle(
             self._log,
             decider,
             self._stream,
-            ObserveFrame(self._epoch, frame, self._view, self._lived(), fleet),
+            ObserveFrame(self._epoch, frame, self._view, self._lived(), fleet, faults, self._account_fault),
             at=frame.open_time + self._candle,
             known=self._folded,
             cache=self._cache,

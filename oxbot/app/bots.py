@@ -1,7 +1,7 @@
 """What people do to bots: create, start, pause, stop, halt, fund. Each of these is an append through ``handle``."""
 
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -16,18 +16,21 @@ from events.log import EventLog
 from events.values import FeeSchedule
 from oxbot.app.capital import BookedFlow, FlowDecider
 from oxbot.app.handle import FoldCache, Folded, fold_stream, handle
+from oxbot.app.live_bots import armed_rival, check_account, has_clock_apart, shortage
 from oxbot.app.new_bot import MarketTerms, NewBot, PaperTerms, UnknownSymbol, creation, parameter_words
 from oxbot.core.bot import (
+    ArmBot,
     BotDecider,
     CommandRefused,
     DepositCapital,
+    DisarmBot,
     PauseBot,
     SetTradingState,
     StartBot,
     StopBot,
     WithdrawCapital,
 )
-from oxbot.core.creation import AS_ITS_FLEET, CreateBot, check_created
+from oxbot.core.creation import AS_ITS_FLEET, CreateBot
 from oxbot.core.fleet import FleetDecider, SwitchFleet
 from oxbot.core.state import BotState
 from oxbot.core.strategy import InvalidParameter, Strategies
@@ -37,6 +40,8 @@ __all__ = [
 ]  # fmt: skip
 
 PAGE = 1000
+ARMED_DAYS_MAX = 30
+"""So long ahead a live bot may be armed, at most."""
 
 StatusCommand = StartBot | PauseBot | StopBot | SetTradingState
 
@@ -46,7 +51,7 @@ class UnknownBot(OxbotError):
 
 
 class CommandResult(NamedTuple):
-    """Where the bot stands after a command; ``note`` says what else will happen to what it holds."""
+    """Where the bot stands after a command; ``note`` says what else will happen, or why not all that was asked has."""
 
     bot_id: BotId
     version: int
@@ -89,8 +94,10 @@ class BotCommands:
         """Create a bot, in the trading state that the fleet's switch was last set to.
 
         Raises ``UnknownSymbol``, ``UnknownStrategy``, ``InvalidParameter``, ``InvalidLimits``, ``InvalidSizing`` or
-        ``InvalidCommand``.
+        ``InvalidCommand``; ``CommandRefused`` if its account is not open, or of another market.
         """
+        if request.account is not None:
+            await check_account(self._log, request.account, self._market.venue)
         chosen = bot_id or BotId(uuid7().hex[-20:])
         told = await self.fleet_trading()
         command = creation(
@@ -103,37 +110,32 @@ class BotCommands:
         )
         command = msgspec.structs.replace(command, trading=told)
         try:
-            check_created(self._decider.decide(command, self._decider.initial))
             result = _result(chosen, await self._handle(chosen, command, by=by))
         except InvalidParameter as refused:
             raise InvalidParameter(parameter_words(refused, request, self._strategies)) from refused
         # A switch that is set after this look finds the bot; one that was set before is seen.
         while (switch := await self.fleet_trading()) != told:
             told = switch
-            result = await self.set_trading(chosen, told, AS_ITS_FLEET, by=by)
+            result = await self.set_trading(chosen, told, AS_ITS_FLEET, of_fleet=True, by=by)
         return result
 
     async def start(self, bot_id: BotId, *, by: str | None = None) -> CommandResult:
         """Let it trade from the market's next candle on. Raises ``UnknownBot`` or ``CommandRefused``.
 
-        A first start looks at the fleet's switch once more: who created the bot may have died before its second look.
+        Every start looks at the switch of the bot's fleet once more: whoever set it, or created the bot, may have died
+        before the bot was told.
         """
-        switch = await self.fleet_trading()
-        if switch != "active":
-            known = await fold_stream(self._log, self._decider, bot_stream(bot_id), cache=self._cache)
-            if known.state.status == "created" and known.state.trading == "active":
-                await self.set_trading(bot_id, switch, AS_ITS_FLEET, by=by)
-        return await self._manage(bot_id, StartBot(), by=by)
+        await self._tell_as_its_fleet(bot_id, by=by)
+        return _result(bot_id, await self._manage(bot_id, StartBot(), by=by))
 
     async def pause(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
         """No new entries from the market's next candle on. Raises ``UnknownBot`` or ``CommandRefused``."""
-        return await self._manage(bot_id, PauseBot(reason), by=by)
+        return _result(bot_id, await self._manage(bot_id, PauseBot(reason), by=by))
 
     async def stop(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
         """Close at the open after the market's next candle and end. Raises ``UnknownBot`` or ``CommandRefused``."""
-        result = await self._manage(bot_id, StopBot(reason), by=by)
-        known = await fold_stream(self._log, self._decider, bot_stream(bot_id), cache=self._cache)
-        return result._replace(note=_closing(known.state))
+        stopped = await self._manage(bot_id, StopBot(reason), by=by)
+        return _result(bot_id, stopped)._replace(note=_closing(stopped.state))
 
     async def deposit(self, bot_id: BotId, amount: Decimal, *, reference: str, by: str | None = None) -> BookedFlow:
         """Add quote currency, once per reference. Raises ``UnknownBot``, ``InvalidCommand`` or ``CommandRefused``."""
@@ -154,13 +156,52 @@ class BotCommands:
     ) -> CommandResult:
         """What the bot's gate lets through from the market's next candle on. Raises as ``pause``.
 
-        ``of_fleet`` says that the whole fleet was told.
+        ``of_fleet`` says that the whole fleet was told. Of the two words, to the bot and to its fleet, the stricter
+        holds; where that is not what was asked for now, the ``note`` says whose word it is.
         """
         command = SetTradingState(state, reason, "fleet" if of_fleet else "bot")
-        result = await self._manage(bot_id, command, by=by)
-        if result.status == "stopped":
-            raise CommandRefused(f"bot {bot_id} was stopped for good; create another")
+        result = _result(bot_id, await self._manage(bot_id, command, by=by))
+        if result.trading == state:
+            return result
+        return result._replace(note=f"{'it itself' if of_fleet else 'its fleet'} is {result.trading}")
+
+    async def arm(self, bot_id: BotId, until: datetime, *, by: str | None = None) -> CommandResult:
+        """Let a live bot enter with real money until then, 30 days ahead at most. Raises as ``pause``.
+
+        Refused while another bot of its account is armed for one of its perpetuals, and while the account is known to
+        have less than its bots.
+        """
+        now = self._now()
+        if not now < until <= now + timedelta(days=ARMED_DAYS_MAX):
+            raise CommandRefused(
+                f"a bot is armed until a moment within the next {ARMED_DAYS_MAX} days, which {until} is not"
+            )
+        known = await self._known(bot_id)
+        account = None if known.state.created is None else known.state.created.account
+        if account is not None and (fault := await shortage(self._log, account)) is not None:
+            raise CommandRefused(fault)
+        await self._refuse_rival(known.state)
+        apart = await has_clock_apart(self._log, known.state)
+        result = await self._arm(bot_id, ArmBot(until, apart), by=by)
+        try:
+            # Of two that are armed at the same moment, each looked before the other was; now at least one sees it.
+            await self._refuse_rival(known.state)
+        except CommandRefused:
+            await self._arm(bot_id, DisarmBot("another bot of its account was armed for the same symbol"), by=by)
+            raise
         return result
+
+    async def disarm(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
+        """Let a live bot enter nothing more until it is armed again. Raises as ``pause``."""
+        return await self._arm(bot_id, DisarmBot(reason), by=by)
+
+    async def _arm(self, bot_id: BotId, command: ArmBot | DisarmBot, *, by: str | None) -> CommandResult:
+        return _result(bot_id, await self._handle(bot_id, command, await self._known(bot_id), by=by))
+
+    async def _refuse_rival(self, bot: BotState) -> None:
+        rival = await armed_rival(self._log, self._decider, bot, now=self._now(), cache=self._cache)
+        if rival is not None:
+            raise CommandRefused(rival)
 
     async def set_fleet_trading(self, state: TradingState, reason: str = "", *, by: str | None = None) -> None:
         """Set the fleet's switch, for the bots to come; see ``switch_fleet`` for those that there are."""
@@ -173,9 +214,9 @@ class BotCommands:
             metadata=Metadata(actor=by or self._actor),
         )
 
-    async def fleet_trading(self) -> TradingState:
-        """Where the fleet's switch stands."""
-        folded = await fold_stream(self._log, FleetDecider(), fleet_stream(self._fleet))
+    async def fleet_trading(self, fleet: FleetName | None = None) -> TradingState:
+        """Where the switch of that fleet stands; of this one, unless another is named."""
+        folded = await fold_stream(self._log, FleetDecider(), fleet_stream(fleet or self._fleet))
         return folded.state.trading
 
     async def fleet_bots(self) -> AsyncIterator[BotId]:
@@ -187,12 +228,25 @@ class BotCommands:
                 if isinstance(event.fact, BotCreated) and event.fact.fleet == self._fleet:
                     yield event.fact.bot_id
 
-    async def _manage(self, bot_id: BotId, command: StatusCommand, *, by: str | None) -> CommandResult:
+    async def _tell_as_its_fleet(self, bot_id: BotId, *, by: str | None) -> None:
+        # The switch is read after the bot, and again after each word to it: who sets it records it before telling.
+        while True:
+            bot = (await self._known(bot_id)).state
+            switch = await self.fleet_trading(bot.configuration.fleet)
+            if bot.status == "stopped" or bot.fleet_trading == switch:
+                return
+            await self.set_trading(bot_id, switch, AS_ITS_FLEET, of_fleet=True, by=by)
+
+    async def _manage(self, bot_id: BotId, command: StatusCommand, *, by: str | None) -> Folded[BotState]:
+        known = await self._known(bot_id)
+        timed = msgspec.structs.replace(command, effective_at=await self._effective_at(known.state))
+        return await self._handle(bot_id, timed, known, by=by)
+
+    async def _known(self, bot_id: BotId) -> Folded[BotState]:
         known = await fold_stream(self._log, self._decider, bot_stream(bot_id), cache=self._cache)
         if not known.state.exists:
             raise UnknownBot(f"there is no bot {bot_id}")
-        timed = msgspec.structs.replace(command, effective_at=await self._effective_at(known.state))
-        return _result(bot_id, await self._handle(bot_id, timed, known, by=by))
+        return known
 
     async def _book(self, bot_id: BotId, command: DepositCapital | WithdrawCapital, *, by: str | None) -> BookedFlow:
         # Folded from the first event on: what the cache keeps knows no references.
@@ -220,7 +274,7 @@ class BotCommands:
     async def _handle(
         self,
         bot_id: BotId,
-        command: CreateBot | StatusCommand,
+        command: CreateBot | StatusCommand | ArmBot | DisarmBot,
         known: Folded[BotState] | None = None,
         *,
         by: str | None,

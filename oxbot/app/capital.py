@@ -8,14 +8,11 @@ import msgspec
 
 from events.bot import BotFact, CapitalDeposited, CapitalWithdrawn
 from oxbot.core.bot import BotDecider, CommandRefused, DepositCapital, WithdrawCapital
-from oxbot.core.creation import FIELD_BOUNDS, InvalidCommand, check_amount
+from oxbot.core.creation import FIELD_BOUNDS, INITIAL_CAPITAL, InvalidCommand, check_amount
 from oxbot.core.money import text
 from oxbot.core.state import BotState
 
 FlowKind = Literal["deposit", "withdrawal"]
-
-INITIAL = "initial capital"
-"""The reference under which a bot's first capital is booked, by its creation and nobody else."""
 
 Reference = Annotated[
     str,
@@ -84,8 +81,8 @@ class FlowDecider:
         is another flow's, or for more than is free.
         """
         check_amount(command.amount)
-        if command.reference == INITIAL:
-            raise InvalidCommand(f"reference {INITIAL!r} is that of the bot's creation")
+        if command.reference == INITIAL_CAPITAL:
+            raise InvalidCommand(f"reference {INITIAL_CAPITAL!r} is that of the bot's creation")
         booked = state.booked.get(command.reference)
         if booked is None:
             return self._decider.decide(command, state.bot)

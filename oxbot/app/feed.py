@@ -1,6 +1,6 @@
 """The port through which bots get candles: each follower asks for what comes after its own cursor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -24,10 +24,14 @@ class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FeedReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The next frames in order, none left out; empty if nothing closed in time. ``ended``: none will ever follow."""
+    """The next frames in order, none left out; empty if nothing closed in time. ``ended``: none will ever follow.
+
+    ``faults`` says in words what is wrong with a symbol's candle, by the open time of its frame: no entry on that.
+    """
 
     frames: tuple[Frame, ...]
     ended: bool = False
+    faults: Mapping[datetime, Mapping[Symbol, str]] = {}
 
 
 class CandleFeed(Protocol):

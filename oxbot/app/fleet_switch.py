@@ -34,8 +34,9 @@ class _Failed(NamedTuple):
 async def switch_fleet(
     bots: BotCommands, state: TradingState, reason: str = "", *, by: str | None = None
 ) -> list[Switched]:
-    """Tell every bot that the fleet has, in order of creation; one that is in that state already is told nothing.
+    """Tell every bot that the fleet has, in order of creation; one that was told so already is told nothing.
 
+    What each bot was told for itself, or tripped to, stays as it is: it holds again once the switch is lifted.
     The switch is on record before anybody is told, so a bot that is created meanwhile is found here or begins with it.
     No bot's trouble keeps another from being told. Raises ``FleetIncomplete`` once all have been tried.
     """

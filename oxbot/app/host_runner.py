@@ -10,15 +10,15 @@ import structlog
 from events.errors import OxbotError
 from events.identifiers import BotId
 from events.log import EventLog
+from oxbot.app.account_watch import AccountWatch
 from oxbot.app.bot_runner import BotRunner, Superseded
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.clock import Clock
-from oxbot.app.feed import CandleFeed, FeedRequest, FeedUnavailable
+from oxbot.app.feed import CandleFeed, FeedReply, FeedRequest, FeedUnavailable
 from oxbot.app.fleet_book import FleetBook
 from oxbot.app.handle import FoldCache
 from oxbot.core.bot import BotDecider
 from oxbot.core.candle_series import SharedSeries
-from oxbot.core.candles import Frame
 from oxbot.core.state import BotState
 
 IDLE_SECONDS = 1.0
@@ -75,6 +75,7 @@ class HostRunner:
         self._cache = cache
         self._shared = SharedSeries()
         self._fleets = FleetBook(log)
+        self._accounts = AccountWatch(log, clock)
         self._bots: dict[BotId, BotRunner] = {}
         self._ended: dict[BotId, BotEnd] = {}
         self._seen: datetime | None = None
@@ -129,6 +130,7 @@ class HostRunner:
             cache=self._cache,
             shared=self._shared,
             fleets=self._fleets,
+            accounts=self._accounts,
         )
         await runner.claim()
         self._bots[bot_id] = runner
@@ -145,7 +147,7 @@ class HostRunner:
         if reply.frames:
             async with asyncio.TaskGroup() as group:
                 for bot_id, runner in bots.items():
-                    group.create_task(self._live(bot_id, runner, reply.frames))
+                    group.create_task(self._live(bot_id, runner, reply))
             self._seen = reply.frames[-1].open_time
         return reply.ended
 
@@ -154,10 +156,10 @@ class HostRunner:
             return min(runner.cursor for runner in runners)
         return self._seen if all(end.outcome == "finished" for end in self._ended.values()) else None
 
-    async def _live(self, bot_id: BotId, runner: BotRunner, frames: Sequence[Frame]) -> None:
+    async def _live(self, bot_id: BotId, runner: BotRunner, reply: FeedReply) -> None:
         if self._bots.get(bot_id) is not runner:
             return
-        await self._guarded(bot_id, runner.observe(frames), runner)
+        await self._guarded(bot_id, runner.observe(reply.frames, reply.faults), runner)
         if self._bots.get(bot_id) is runner and runner.finished:
             self._leave(bot_id, runner, "finished")
 

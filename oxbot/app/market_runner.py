@@ -76,6 +76,22 @@ class MarketProgress(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool
 
 
+class Market(Protocol):
+    """A market at work: what its actor needs of it."""
+
+    async def run(self) -> None:
+        """Move its head forward; raises what makes it unable to."""
+        ...
+
+    async def after(self, request: FeedRequest) -> FeedReply:
+        """See ``CandleFeed.after``."""
+        ...
+
+    def progress(self) -> MarketProgress:
+        """Where everybody is."""
+        ...
+
+
 class MarketRunner:
     """One market for any number of followers.
 
@@ -137,7 +153,7 @@ class MarketRunner:
                 return FeedReply(frames=())
         frames = await self._frames_after(request.cursor)
         symbols = frozenset(request.symbols)
-        return FeedReply(frames=tuple(_only(frame, symbols) for frame in frames), ended=self._ended and not frames)
+        return FeedReply(frames=tuple(only(frame, symbols) for frame in frames), ended=self._ended and not frames)
 
     async def leave(self, follower: str) -> None:
         """Wait for this follower no longer; it still counts as one of those who have asked."""
@@ -200,5 +216,6 @@ def _is_after(moment: datetime | None, other: datetime | None) -> bool:
     return moment is not None and (other is None or moment > other)
 
 
-def _only(frame: Frame, symbols: frozenset[Symbol]) -> Frame:
+def only(frame: Frame, symbols: frozenset[Symbol]) -> Frame:
+    """The frame with these symbols' candles alone."""
     return Frame(frame.open_time, tuple(pair for pair in frame.candles if pair[0] in symbols))

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Protocol
 import msgspec
 
 from events.errors import OxbotError
-from events.identifiers import BotId, FleetName, Symbol, VenueName
+from events.identifiers import AccountName, BotId, FleetName, Symbol, VenueName
 from events.values import (
     FeeCurrency,
     FeeSchedule,
@@ -60,7 +60,8 @@ class FeeTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class NewBot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person says of a bot to be created; capital in quote currency, instruments by symbol.
 
-    A parameter that is nothing of what a ``Setting`` may be raises ``ValueError`` naming it.
+    With an ``account`` its orders go to that account at the venue, once it is armed. A parameter that is nothing of
+    what a ``Setting`` may be raises ``ValueError`` naming it.
     """
 
     bounds: ClassVar[Mapping[str, str]] = FIELD_BOUNDS
@@ -76,6 +77,7 @@ class NewBot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fees: FeeTerms = FeeTerms()
     leverage: Decimal | None = None
     instruments: dict[Symbol, PaperTerms] = {}
+    account: AccountName | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.parameters.items():
@@ -136,6 +138,7 @@ def creation(
         sizing=request.sizing,
         paper=request.paper,
         leverage=request.leverage,
+        account=request.account,
     )
 
 
@@ -188,7 +191,7 @@ def _fees(given: FeeTerms, usual: FeeSchedule) -> FeeSchedule:
 def _quote(symbols: Sequence[Symbol]) -> str:
     if not symbols:
         raise UnknownSymbol("symbols must name at least one symbol")
-    quotes = {symbol.partition("/")[2] for symbol in symbols}
+    quotes = {symbol.partition("/")[2].partition(":")[0] for symbol in symbols}
     if len(quotes) != 1:
         raise UnknownSymbol(f"a bot's symbols must share one quote currency, not {', '.join(sorted(quotes))}")
     return quotes.pop()

@@ -7,8 +7,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 from events.bot import (
+    BotArmed,
     BotClaimed,
     BotCreated,
+    BotDisarmed,
     BotFact,
     BotHalted,
     BotNoticed,
@@ -20,7 +22,7 @@ from events.bot import (
     DecisionMade,
     TradingStateSet,
 )
-from events.identifiers import BotId, bot_stream
+from events.identifiers import BotId, Symbol, bot_stream
 from events.log import EventLog
 from events.system import StreamEnded
 from oxbot.app.candle_store import CandleStore
@@ -28,9 +30,11 @@ from oxbot.app.stored_frames import StoredFrames
 from oxbot.core.bot import BotDecider, ObserveFrame
 from oxbot.core.candles import Frame, timeframe_duration
 from oxbot.core.entry import Fleet
+from oxbot.core.live import of_cycle
 from oxbot.core.market_view import MarketView
 from oxbot.core.money import ZERO
 from oxbot.core.state import BotState
+from oxbot.core.trips import ENTRY_INTENTS
 
 _GIVEN = (
     BotCreated,
@@ -39,7 +43,8 @@ _GIVEN = (
     BotStarted,
     BotPaused,
     BotStopped,
-    BotHalted,
+    BotArmed,
+    BotDisarmed,
     TradingStateSet,
     CapitalDeposited,
     CapitalWithdrawn,
@@ -57,13 +62,18 @@ class Difference(NamedTuple):
 
 
 class Redecided(NamedTuple):
-    """What was decided again for one bot."""
+    """What was decided again for one bot.
+
+    Of a live bot only the candles that left facts were: what its venue says comes between two candles at times that no
+    log of decisions holds, so that nobody can claim what it would have done on the others.
+    """
 
     bot_id: BotId
     decisions: int
     facts: int
     frames: int
     difference: Difference | None
+    live: bool = False
 
 
 class _Span(NamedTuple):
@@ -76,16 +86,17 @@ class _Span(NamedTuple):
 async def redecide(bot_id: BotId, *, log: EventLog, candles: CandleStore, decider: BotDecider) -> Redecided:
     """Live the bot's recorded life again, up to its newest recorded cycle.
 
-    Every cycle must lead to exactly the facts on record, and every candle between two cycles to none. A status counts
-    from the candle that its fact names. Where a notice says that the bot learnt of it later, or where an older fact
-    names no candle and would have made the bot act on one that left no fact, it may have come just after that candle.
-    So may money that came or went.
+    Every cycle must lead to exactly the facts on record, and every candle between two cycles to none; of a live bot
+    those between are not decided on. A status counts from the candle that its fact names. Where a notice says that the
+    bot learnt of it later, or where an older fact names no candle and would have made the bot act on one that left no
+    fact, it may have come just after that candle. So may money that came or went.
     """
     events = await log.read_stream(bot_stream(bot_id))
     facts: list[BotFact] = [event.fact for event in events if not isinstance(event.fact, StreamEnded)]  # type: ignore[misc]  # a bot's stream holds a bot's facts
-    life = _Life(bot_id, decider)
-    frames = _frames(candles, facts)
-    for span in _spans(facts):
+    live = bool(facts) and isinstance(facts[0], BotCreated) and facts[0].account is not None
+    life = _Life(bot_id, decider, live=live)
+    frames = _frames(candles, facts, live=live)
+    for span in _spans(facts, live=live):
         life.given(span.given)
         if span.cycle:
             difference = await life.until(span.cycle, frames)
@@ -97,13 +108,14 @@ async def redecide(bot_id: BotId, *, log: EventLog, candles: CandleStore, decide
 class _Life:
     """A bot under re-examination."""
 
-    def __init__(self, bot_id: BotId, decider: BotDecider) -> None:
+    def __init__(self, bot_id: BotId, decider: BotDecider, *, live: bool) -> None:
         self._bot_id = bot_id
+        self._live = live
         self._decider = decider
         self._states: list[BotState] = [decider.initial]
         self._before_flows: list[BotState] = []
         self._dated = True
-        self._view = MarketView((), capacity=1)
+        self._view: MarketView | None = None
         self._frames = 0
         self._decisions = 0
         self._facts = 0
@@ -125,7 +137,10 @@ class _Life:
             if frame.open_time > at:
                 break
             if frame.open_time == at:
+                self._frames += self._live
                 return self._compare(frame, cycle)
+            if self._live:
+                continue
             quiet = any(not self._decide(frame, state) for state in reversed(self._possible(frame)))
             if not quiet:
                 return Difference(self._bot_id, frame.open_time, (), self._decide(frame, self._states[-1]))
@@ -133,7 +148,7 @@ class _Life:
 
     def result(self, difference: Difference | None) -> Redecided:
         """What was found so far."""
-        return Redecided(self._bot_id, self._decisions, self._facts, self._frames, difference)
+        return Redecided(self._bot_id, self._decisions, self._facts, self._frames, difference, self._live)
 
     def _possible(self, frame: Frame) -> list[BotState]:
         """The states that may have held at the frame: a notice tells up to where any of the statuses may be unknown."""
@@ -145,18 +160,27 @@ class _Life:
         return [*poorer, *(possible[-1:] if certain else possible)]
 
     def _see(self, frame: Frame) -> None:
-        if self._frames == 0:
+        if self._view is None:
             state = self._states[-1]
             self._view = MarketView.of(state.configuration.market, capacity=self._decider.window(state))
         self._view.push(frame)
-        self._frames += 1
+        self._frames += not self._live
 
-    def _decide(self, frame: Frame, state: BotState, fleet: Fleet | None = None) -> tuple[BotFact, ...]:
-        return tuple(self._decider.decide(ObserveFrame(state.epoch, frame, self._view, fleet=fleet), state))
+    def _decide(self, frame: Frame, state: BotState, recorded: Sequence[BotFact] = ()) -> tuple[BotFact, ...]:
+        assert self._view is not None  # noqa: S101 - it has seen the frame
+        command = ObserveFrame(
+            state.epoch,
+            frame,
+            self._view,
+            fleet=_fleet(recorded),
+            data_faults=_data_faults(recorded),
+            account_fault=_account_fault(recorded, state),
+        )
+        return tuple(self._decider.decide(command, state))
 
     def _compare(self, frame: Frame, recorded: tuple[BotFact, ...]) -> Difference | None:
         state = self._states[-1]
-        decided = self._decide(frame, state, _fleet(recorded))
+        decided = self._decide(frame, state, recorded)
         if decided != recorded:
             return Difference(self._bot_id, frame.open_time, recorded, decided)
         for fact in recorded:
@@ -178,8 +202,8 @@ class _Frames:
         return None if self._frames is None else await anext(self._frames, None)
 
 
-def _frames(candles: CandleStore, facts: Sequence[BotFact]) -> _Frames:
-    cycles = [_moment(fact) for fact in facts if not isinstance(fact, _GIVEN)]
+def _frames(candles: CandleStore, facts: Sequence[BotFact], *, live: bool) -> _Frames:
+    cycles = [_moment(fact) for fact in facts if not _was_given(fact, live=live)]
     if not cycles or not isinstance(facts[0], BotCreated):
         return _Frames(None)
     market = facts[0].market
@@ -194,15 +218,34 @@ def _frames(candles: CandleStore, facts: Sequence[BotFact]) -> _Frames:
     return _Frames(source)
 
 
-def _spans(facts: Sequence[BotFact]) -> Iterator[_Span]:
+def _spans(facts: Sequence[BotFact], *, live: bool) -> Iterator[_Span]:
     given: list[BotFact] = []
-    for moment, run in groupby(facts, key=lambda fact: None if isinstance(fact, _GIVEN) else _moment(fact)):
+    for moment, run in groupby(facts, key=lambda fact: None if _was_given(fact, live=live) else _moment(fact)):
         if moment is None:
             given.extend(run)
         else:
             yield _Span(tuple(given), tuple(run))
             given = []
     yield _Span(tuple(given), ())
+
+
+def _was_given(fact: BotFact, *, live: bool) -> bool:
+    """Whether people, processes or a live bot's venue caused the fact, rather than a cycle of the bot."""
+    if isinstance(fact, BotHalted):
+        return fact.at is None
+    return isinstance(fact, _GIVEN) or (live and not of_cycle(fact))
+
+
+def _data_faults(cycle: Sequence[BotFact]) -> dict[Symbol, str]:
+    """What was wrong with which symbol's data, as the cycle's decisions recorded it."""
+    decisions = [fact for fact in cycle if isinstance(fact, DecisionMade)]
+    return {decision.symbol: decision.data_fault for decision in decisions if decision.data_fault}
+
+
+def _account_fault(cycle: Sequence[BotFact], state: BotState) -> str:
+    """What kept the bot's account shut: as the cycle's entries recorded it, or else as it was recorded last."""
+    entries = (fact for fact in cycle if isinstance(fact, DecisionMade) and fact.intent in ENTRY_INTENTS)
+    return next((fact.account_fault for fact in entries), state.account_fault)
 
 
 def _fleet(cycle: Sequence[BotFact]) -> Fleet | None:
@@ -236,10 +279,12 @@ def _undated(fact: BotFact) -> bool:
     match fact:
         case BotStarted() | BotPaused() | BotStopped() | TradingStateSet():
             return fact.effective_at is None
+        case BotHalted():
+            return fact.at is None
         case _:
-            return isinstance(fact, BotHalted)
+            return False
 
 
 def _moment(fact: BotFact) -> datetime:
-    at: datetime = fact.at  # type: ignore[union-attr]  # every fact of a cycle has it
+    at: datetime = fact.at  # type: ignore[union-attr, assignment]  # every fact of a cycle has it
     return at

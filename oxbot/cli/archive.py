@@ -16,7 +16,9 @@ from oxbot.wiring.database import open_unmigrated
 
 MISSING = 1
 
-app = typer.Typer(no_args_is_help=True, help="Move the oldest events into files, and prove that the files are right.")
+app = typer.Typer(
+    name="archive", no_args_is_help=True, help="Move the oldest events into files, and prove that the files are right."
+)
 
 
 @app.command()

@@ -31,7 +31,7 @@ POSITION_MAX = (1 << 63) - 1
 FILE_MODE = 0o644
 """Proofs and checkpoints are for others to read."""
 
-app = typer.Typer(no_args_is_help=True, help="Verify the log, and prove what is in it.")
+app = typer.Typer(name="audit", no_args_is_help=True, help="Verify the log, and prove what is in it.")
 
 
 class ExportDiffers(OxbotError):

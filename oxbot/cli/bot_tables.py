@@ -19,7 +19,10 @@ FIELDS = ("field", "value")
 LIMITS = ("limit", "value", "default", "unit", "meaning")
 INSTRUMENTS = ("symbol", *InstrumentInForce.__struct_fields__)
 
-_STANDING = ("bot_id", "fleet", "name", "status", "trading", "venue", "timeframe", "begins_at", "created_at", "quote")
+_STANDING = (
+    "bot_id", "fleet", "name", "status", "trading", "fleet_trading", "venue", "timeframe", "begins_at", "created_at",
+    "quote",
+)  # fmt: skip
 _RESULT = ("capital", "cash", "equity", "fees", "max_drawdown")
 _FAILING = ("failing_since", "error")
 
@@ -48,6 +51,8 @@ def instrument_rows(instruments: Mapping[Symbol, InstrumentInForce]) -> list[tup
 
 def _fields(bot: BotShown, result: BotResult) -> Iterator[tuple[str, str]]:
     names = _STANDING if bot.failing_since is None else (*_STANDING, *_FAILING)
+    if bot.halted:
+        names = (*names, "halted")
     for name in names:
         yield name, _text(getattr(bot, name))
     for name in _RESULT:

@@ -1,9 +1,10 @@
-"""``oxbot bots``: create, list, show, start, pause, stop, halt and fund the bots of the main fleet."""
+"""``oxbot bots``: create, list, show, start, pause, stop, halt, arm and fund the bots of the main fleet."""
 
 import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +14,11 @@ import typer
 from events.bot import TradingState
 from events.identifiers import BotId
 from oxbot.adapters.postgres_failing_bots import PostgresFailingBots
+from oxbot.app.account_directory import AccountDirectory, AccountFailures
 from oxbot.app.bots import BotCommands, CommandResult, UnknownBot
 from oxbot.app.capital import BookedFlow, CapitalFlow
 from oxbot.app.equity import EquityReader, EverythingStoredIsClosed
-from oxbot.app.failing import listed, shown
+from oxbot.app.failing import FailingBot, listed, shown
 from oxbot.app.fleet_report import FleetReporter
 from oxbot.app.fleet_switch import Switched, switch_fleet
 from oxbot.app.given import BadField, read_given
@@ -26,7 +28,7 @@ from oxbot.cli.audit_words import printable
 from oxbot.cli.bot_tables import print_bot
 from oxbot.cli.bots_named import bot_meant
 from oxbot.cli.columns import print_rows
-from oxbot.cli.inputs import InvalidInput, parse_amount, parse_parameters, parse_symbols
+from oxbot.cli.inputs import MOMENT, InvalidInput, parse_amount, parse_parameters, parse_symbols, parse_until
 from oxbot.cli.installation import Installation, open_installation
 from oxbot.cli.new_bot import new_bot
 from oxbot.config import load_settings
@@ -35,7 +37,9 @@ from oxbot.logs import configure_logs
 from oxbot.views.rows import BotLine, PortfolioRow
 from oxbot.wiring.strategies import installed_strategies
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, show, start, pause, stop, halt and fund bots.")
+app = typer.Typer(
+    name="bots", no_args_is_help=True, help="Create, list, show, start, pause, stop, halt, arm and fund bots."
+)
 
 PAGE = 500
 HEADERS = ("bot", "fleet", "name", "status", "trading", "strategy", "symbols", "cash", "free")
@@ -56,7 +60,7 @@ def list_bots(as_json: _Json = False) -> None:
     """List every bot of every fleet."""
 
     async def work(installation: Installation) -> None:
-        failing = await PostgresFailingBots(installation.stores.pool).all()
+        failing = await _failing(installation)
         bots = [listed(row.body, failing.get(row.bot_id)) for row in await _all(installation, "bots")]
         if as_json:
             sys.stdout.write(msgspec.json.encode(bots).decode() + "\n")
@@ -64,6 +68,8 @@ def list_bots(as_json: _Json = False) -> None:
         portfolios = {row.bot_id: row.body for row in await _all(installation, "portfolios")}
         print_rows(HEADERS, [_columns(bot, portfolios[bot.bot_id]) for bot in bots])
         for bot in bots:
+            if bot.halted:
+                sys.stdout.write(printable(f"{bot.bot_id} was halted by {bot.halted}") + "\n")
             if bot.failing_since is not None:
                 since = f"{bot.failing_since:%Y-%m-%dT%H:%M:%SZ}"
                 sys.stdout.write(printable(f"{bot.bot_id} is failing since {since}: {bot.error}") + "\n")
@@ -78,6 +84,9 @@ def create(
     strategy: Annotated[str | None, typer.Option(help="What it decides by; ema_cross unless given.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="A strategy parameter, name=value; may come again.")] = None,
     capital: Annotated[str | None, typer.Option(help="Quote capital; 10000 unless given.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Trade with real money: the account at the fleet's venue that its orders go to.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -95,6 +104,7 @@ def create(
         "symbols": None if symbols is None else list(parse_symbols(symbols)),
         "strategy": strategy,
         "capital": None if capital is None else parse_amount(capital, "--capital"),
+        "account": account,
     }
     parameters = [f"parameters.{known}={value}" for known, value in parse_parameters(param or []).items()]
     request = new_bot(file, options, parameters + (settings or []))
@@ -122,6 +132,32 @@ def pause(bot: _BotArgument, reason: str = "", as_json: _Json = False) -> None:
 def stop(bot: _BotArgument, reason: str = "", as_json: _Json = False) -> None:
     """End a bot for good: what it holds is sold at the next open."""
     _command(bot, lambda commands, bot_id: commands.stop(bot_id, reason), as_json=as_json)
+
+
+@app.command()
+def arm(
+    bot: _BotArgument,
+    until: Annotated[str | None, typer.Option(help="Until that moment.")] = None,
+    lasting: Annotated[str | None, typer.Option("--for", help="For so long, such as 30m, 8h or 2d.")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Let a bot with an account enter with real money, for 30 days at most; its account must be armed as well."""
+    moment = parse_until(until, lasting, datetime.now(UTC))
+
+    async def armed(commands: BotCommands, bot_id: BotId) -> CommandResult:
+        return (await commands.arm(bot_id, moment))._replace(note=f"it is armed until {moment:{MOMENT}}")
+
+    _command(bot, armed, as_json=as_json)
+
+
+@app.command()
+def disarm(bot: _BotArgument, reason: _Reason = "", as_json: _Json = False) -> None:
+    """Let a bot with an account enter nothing more; its exits go on."""
+
+    async def disarmed(commands: BotCommands, bot_id: BotId) -> CommandResult:
+        return (await commands.disarm(bot_id, reason))._replace(note="it is not armed any more; its exits go on")
+
+    _command(bot, disarmed, as_json=as_json)
 
 
 @app.command()
@@ -166,7 +202,7 @@ def show(bot: _BotArgument, as_json: _Json = False) -> None:
         body = await stores.views.row("bots", bot_id)
         if body is None:
             raise UnknownBot(f"there is no bot {bot}")
-        failing = await PostgresFailingBots(stores.pool).all()
+        failing = await _failing(installation)
         equity = EquityReader(stores.views, stores.candles, EverythingStoredIsClosed())
         result = await FleetReporter(stores.views, equity).bot(bot_id)
         found = shown(body, failing.get(bot_id))
@@ -248,6 +284,12 @@ def _columns(bot: BotLine, portfolio: bytes) -> tuple[str, ...]:
     money = msgspec.json.decode(portfolio, type=PortfolioRow)
     standing = bot.bot_id, bot.fleet, printable(bot.name), bot.status, bot.trading
     return *standing, bot.strategy, ", ".join(bot.symbols), money.cash, money.free
+
+
+async def _failing(installation: Installation) -> dict[BotId, FailingBot]:
+    """Those that do not live, and those whose account lets nothing enter."""
+    stores = installation.stores
+    return await AccountFailures(PostgresFailingBots(stores.pool), AccountDirectory(stores.log)).all()
 
 
 def _run(work: Callable[[Installation], Awaitable[None]]) -> None:

@@ -36,14 +36,16 @@ from oxbot.app.compare import (
     run_batch,
     strategy_names,
 )
-from oxbot.cli.demo import FEES
 from oxbot.cli.inputs import InvalidInput, parse_amount, parse_moment, parse_symbols
+from oxbot.cli.installation import FEES
 from oxbot.core.bot import BotDecider
 from oxbot.core.candles import timeframe_duration
 from oxbot.wiring.strategies import installed_strategies
 
 DEFAULT_SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT,XRP/USDT,DOGE/USDT"
 TABLE_WIDTH = 130
+
+app = typer.Typer()
 
 
 class ComparisonFailed(OxbotError):
@@ -61,6 +63,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, rename={"begins_at":
     runs: list[Run]
 
 
+@app.command()
 def compare(
     candles: Annotated[Path, typer.Option(help="A folder of candle files, such as BTC-USDT_1h.csv.gz.")],
     timeframe: Annotated[str, typer.Option(help="Length of a candle, such as 5m or 1h.")] = "1h",
@@ -192,7 +195,7 @@ def contend(batch: Batch) -> list[Run]:
 @cache
 def _decider() -> BotDecider:
     """The strategies that are installed, loaded once in each process."""
-    return BotDecider(installed_strategies())
+    return BotDecider(installed_strategies(), halts=False)
 
 
 def _in_order(runs: list[Run], symbols: Sequence[Symbol], chosen: Sequence[Contender]) -> list[Run]:

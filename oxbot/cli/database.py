@@ -14,7 +14,7 @@ from oxbot.config import Settings, load_settings
 from oxbot.wiring.database import open_unmigrated
 from oxbot.wiring.stores import migrate_database
 
-app = typer.Typer(no_args_is_help=True, help="Look after the database.")
+app = typer.Typer(name="db", no_args_is_help=True, help="Look after the database.")
 
 
 @app.callback()

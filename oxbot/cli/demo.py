@@ -1,6 +1,7 @@
 """The demo: a fleet of its own trades a market on paper, through Ray and Postgres, and reports what it did."""
 
 import asyncio
+import os
 import sys
 import uuid
 from collections.abc import Sequence
@@ -9,27 +10,39 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+import typer
 
 from actors.environment import prepare_embedded
 from events.errors import OxbotError
 from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
-from events.values import FeeSchedule, Instrument
+from events.values import Instrument
 from oxbot.adapters.recorded_market import read_market
 from oxbot.adapters.synthetic_market import SyntheticMarket
 from oxbot.app.bots import BotCommands
 from oxbot.app.equity import EquityReader
 from oxbot.app.fleet_report import BotResult, FleetReporter, FleetResult, MarketRange
 from oxbot.app.new_bot import NewBot, creation
-from oxbot.cli.inputs import InvalidInput, Kill
+from oxbot.cli.inputs import (
+    InvalidInput,
+    Kill,
+    parse_amount,
+    parse_kills,
+    parse_moment,
+    parse_parameters,
+    parse_speed,
+    parse_symbols,
+)
+from oxbot.cli.installation import FEES
 from oxbot.cli.progress import DemoProgress
 from oxbot.cli.up import serve_beside
-from oxbot.config import Settings
+from oxbot.config import Settings, load_settings
 from oxbot.core.bot import BotDecider
 from oxbot.core.candles import Candle, Series, timeframe_duration
-from oxbot.core.creation import check_created
+from oxbot.logs import configure_logs
+from oxbot.views.rows import BotLine
 from oxbot.wiring.api import ApiPlan, serve_api
 from oxbot.wiring.database import open_database
 from oxbot.wiring.market import PlayedMarket, Speed
@@ -40,11 +53,62 @@ if TYPE_CHECKING:
     from actors.fleet import Fleet, FleetProgress
 
 POLL_SECONDS = 0.1
-FEES = FeeSchedule(maker=Decimal("0.001"), taker=Decimal("0.001"))
 SYNTHETIC_BEGINS_AT = datetime(2024, 1, 1, tzinfo=UTC)
 LOST_SECONDS_MAX = 90.0
 CRASHES_MAX = 3
 """Whoever crashes so often on a market that stands still crashes for good."""
+
+DEFAULT_SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT,XRP/USDT,DOGE/USDT,ADA/USDT"
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(
+    market: Annotated[
+        Path | None, typer.Option(help="A folder of candle files; without it, a synthetic market.")
+    ] = None,
+    timeframe: Annotated[str, typer.Option(help="Length of a candle, such as 5m or 1h.")] = "5m",
+    symbols: Annotated[str, typer.Option(help="Symbols, separated by commas.")] = DEFAULT_SYMBOLS,
+    bots: Annotated[int | None, typer.Option(min=1, max=1000, help="How many bots; bot i trades symbol i.")] = None,
+    begins: Annotated[str | None, typer.Option("--from", help="First moment, inclusive, by candle open time.")] = None,
+    ends: Annotated[str | None, typer.Option("--to", help="Last moment, exclusive.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Length of the synthetic market without --to.")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic market.")] = 1,
+    speed: Annotated[str, typer.Option(help="max, or how many times as fast as the clock, such as 60x.")] = "max",
+    strategy: Annotated[str, typer.Option(help="What the bots decide by.")] = "ema_cross",
+    param: Annotated[list[str] | None, typer.Option(help="A strategy parameter, name=value; may come again.")] = None,
+    capital: Annotated[str, typer.Option(help="Quote capital of each bot.")] = "10000",
+    fleet: Annotated[str | None, typer.Option(help="Name of the fleet; a fresh one unless given.")] = None,
+    kill: Annotated[list[str] | None, typer.Option(help="Kill -9 a process on the way, such as bot@30%.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    stop: Annotated[bool, typer.Option("--exit", help="Exit at the end instead of serving the API.")] = False,
+) -> None:
+    """Let a fleet of its own trade a market on paper, end to end, then serve the API."""
+    chosen = parse_symbols(symbols)
+    options = DemoOptions(
+        market=market,
+        timeframe=timeframe,
+        symbols=chosen,
+        bots=bots or len(chosen),
+        begins_at=parse_moment(begins, "--from"),
+        ends_before=parse_moment(ends, "--to"),
+        days=days,
+        seed=seed,
+        speed=parse_speed(speed),
+        strategy=strategy,
+        parameters=parse_parameters(param or []),
+        capital=parse_amount(capital, "--capital"),
+        fleet=None if fleet is None else FleetName(fleet),
+        kills=tuple(parse_kills(kill or [])),
+    )
+    settings = load_settings(os.environ)
+    configure_logs(settings.log_level)
+    progress = DemoProgress(as_json=as_json)
+    try:
+        asyncio.run(Demo(options, settings, progress).run(then_serve=not stop))
+    finally:
+        progress.close()
 
 
 class DemoFailed(OxbotError):
@@ -187,7 +251,7 @@ class Demo:
                 fees=FEES,
                 begins_at=market.begins_at,
             )
-            check_created(decider.decide(command, decider.initial))
+            decider.decide(command, decider.initial)
 
     def _bot_id(self, number: int) -> BotId:
         return BotId(f"{self._fleet}-{number + 1}")
@@ -244,6 +308,10 @@ class Demo:
 
     async def _report(self, stores: Stores, bot_ids: Sequence[BotId], rate: float) -> FleetResult:
         reporter = FleetReporter(stores.views, EquityReader(stores.views, stores.candles, self._market))
+        for bot_id in bot_ids:
+            body = await stores.views.row("bots", bot_id)
+            if body is not None and (halted := msgspec.json.decode(body, type=BotLine).halted):
+                raise DemoFailed(f"bot {bot_id} was halted by {halted}")
         bots: list[BotResult] = [await reporter.bot(bot_id) for bot_id in bot_ids]
         market = MarketRange(
             begins_at=self._options.begins_at or self._market.begins_at,

@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple, get_args
 
 from actors.victims import Victim
 from events.errors import OxbotError
 from events.identifiers import Symbol
+
+MOMENT = "%Y-%m-%dT%H:%M:%SZ"
+"""How a moment is shown, and may be given."""
+
+_LENGTHS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 class InvalidInput(OxbotError):
@@ -35,6 +40,19 @@ def parse_moment(text: str | None, option: str) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def parse_until(until: str | None, lasting: str | None, now: datetime) -> datetime:
+    """The moment of ``--until``, or ``now`` and what ``--for`` says, such as 8h."""
+    if (until is None) == (lasting is None):
+        raise InvalidInput("say --until a moment, or --for how long, such as --for 8h")
+    moment = parse_moment(until, "--until")
+    if moment is not None:
+        return moment
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", lasting or "")
+    if match is None:
+        raise InvalidInput(f"--for {lasting!r} is not a number of minutes, hours or days such as 30m, 8h or 2d")
+    return now + int(match[1]) * _LENGTHS[match[2]]
+
+
 def parse_speed(text: str) -> float | None:
     """60 for "60x", sixty times as fast as the clock; None for "max"."""
     if text == "max":
@@ -49,7 +67,7 @@ def parse_symbols(text: str) -> tuple[Symbol, ...]:
     """Symbols separated by commas, each once, in the order given."""
     symbols = tuple(Symbol(part.strip()) for part in text.split(","))
     for symbol in symbols:
-        if re.fullmatch(r"[A-Z0-9]+/[A-Z0-9]+", symbol) is None:
+        if re.fullmatch(r"[A-Z0-9]+/[A-Z0-9]+(:[A-Z0-9]+)?", symbol) is None:
             raise InvalidInput(f"--symbols: {symbol!r} is not a symbol such as BTC/USDT")
     if len(set(symbols)) != len(symbols):
         raise InvalidInput(f"--symbols {text!r} names a symbol twice")

@@ -19,9 +19,10 @@ from oxbot.config import Settings
 from oxbot.core.bot import BotDecider
 from oxbot.core.state import BotState
 from oxbot.wiring.database import open_database, open_unmigrated
-from oxbot.wiring.market import LiveTerms
+from oxbot.wiring.market import LiveTerms, VenueTerms
 from oxbot.wiring.stores import Database, Stores, open_stores
 from oxbot.wiring.strategies import usable_strategies
+from oxbot.wiring.venue_choice import kept_choice
 
 MAIN_FLEET = FleetName("main")
 MARKET_BEGINS_AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -34,7 +35,10 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     database: Database
     stores: Stores
-    terms: LiveTerms
+
+    def terms(self) -> LiveTerms | VenueTerms:
+        """What the main fleet's market offers. Raises ``ChoiceUnreadable``."""
+        return market_terms(self.stores, self.settings)
 
     def commands(self, actor: str) -> BotCommands:
         """Commands to the main fleet's bots in the name of ``actor``."""
@@ -48,13 +52,21 @@ def main_commands(stores: Stores, settings: Settings, *, actor: str) -> BotComma
         stores.log,
         BotDecider(strategies),
         fleet=MAIN_FLEET,
-        market=LiveTerms(synthetic_market(settings), stores.candles, MARKET_BEGINS_AT),
+        market=market_terms(stores, settings),
         fees=FEES,
         now=SystemClock().now,
         actor=actor,
         cache=Snapshots(PostgresSnapshots(stores.pool), BotState),
         strategies=strategies,
     )
+
+
+def market_terms(stores: Stores, settings: Settings) -> LiveTerms | VenueTerms:
+    """What the market offers that ``oxbot up`` was last told of, or the synthetic one. Raises ``ChoiceUnreadable``."""
+    kept = kept_choice(settings.home)
+    if kept is None:
+        return LiveTerms(synthetic_market(settings), stores.candles, MARKET_BEGINS_AT)
+    return VenueTerms(kept.choice.plan(kept.begins_at), kept.instruments, stores.candles)
 
 
 @asynccontextmanager
@@ -70,8 +82,7 @@ async def open_installation(
         open_database(settings) if serves else open_unmigrated(settings) as database,
         open_stores(database, role, name=name, connections=connections) as stores,
     ):
-        terms = LiveTerms(synthetic_market(settings), stores.candles, MARKET_BEGINS_AT)
-        yield Installation(settings=settings, database=database, stores=stores, terms=terms)
+        yield Installation(settings=settings, database=database, stores=stores)
 
 
 def synthetic_market(settings: Settings) -> SyntheticMarket:

@@ -17,7 +17,9 @@ from oxbot.wiring.privacy import privacy
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="Show what the log holds about a person, and erase them from it.")
+app = typer.Typer(
+    name="privacy", no_args_is_help=True, help="Show what the log holds about a person, and erase them from it."
+)
 
 _UserArgument = Annotated[str, typer.Argument(help="The account's name or id.")]
 

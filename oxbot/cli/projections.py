@@ -25,7 +25,7 @@ from oxbot.logs import configure_logs
 from oxbot.views.projections import PROJECTIONS, AnyProjection
 from oxbot.wiring.projector import collect_garbage_seldom
 
-app = typer.Typer(no_args_is_help=True, help="See, rebuild and mend the projections.")
+app = typer.Typer(name="projections", no_args_is_help=True, help="See, rebuild and mend the projections.")
 
 AHEAD = 1
 

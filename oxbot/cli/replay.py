@@ -23,6 +23,8 @@ from oxbot.wiring.strategies import usable_strategies
 
 PAGE = 500
 
+app = typer.Typer()
+
 
 class ReplayDiffers(OxbotError):
     """The log does not lead to what is served or recorded."""
@@ -32,6 +34,7 @@ class ReplayIncomplete(OxbotError):
     """Some bots could not be decided again; all the others were, without a difference."""
 
 
+@app.command()
 def replay(
     bot: Annotated[list[str] | None, typer.Option(help="Decide again for this bot only; may come again.")] = None,
     fleet: Annotated[str | None, typer.Option(help="Decide again for this fleet only.")] = None,
@@ -98,6 +101,9 @@ def _say_decisions(results: list[Redecided]) -> None:
         f"decisions: {decisions} of {len(results)} bots decided again over {frames} candles, "
         f"{facts} facts, 0 differences\n"
     )
+    live = [result for result in results if result.live]
+    if live:
+        sys.stdout.write(f"of {len(live)} live bots only the candles with facts: nothing is claimed for the others\n")
 
 
 def _describe(difference: Difference) -> str:

@@ -7,12 +7,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from oxbot.app.limits import limits_shown
 from oxbot.cli.columns import print_rows
 from oxbot.cli.inputs import InvalidInput
-from oxbot.core.risk import LimitRow
+from oxbot.core.risk import LimitRow, limits_table
 
-app = typer.Typer(no_args_is_help=True, help="The rules of the risk gate.")
+app = typer.Typer(name="risk", no_args_is_help=True, help="The rules of the risk gate.")
 
 COLUMNS = ("rule", "limit", "unit", "meaning", "default", "bounds")
 
@@ -30,7 +29,7 @@ def limits(
     """List every rule in the order in which it is asked, with the limits that can be set."""
     if as_json and as_markdown:
         raise InvalidInput("--json and --markdown cannot both be: say one")
-    rows = limits_shown()
+    rows = limits_table()
     if as_json:
         sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
     elif as_markdown:

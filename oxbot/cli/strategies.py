@@ -12,7 +12,7 @@ from oxbot.cli.audit_words import printable
 from oxbot.core.catalogue import StrategyShown, listed, shown
 from oxbot.wiring.strategies import installed_strategies
 
-app = typer.Typer(help="What bots can decide by.")
+app = typer.Typer(name="strategies", help="What bots can decide by.")
 
 LINE = ("name", "version", "summary")
 PARAMETER = ("name", "type", "default", "bounds", "meaning")

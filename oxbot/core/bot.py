@@ -1,6 +1,6 @@
 """The decider of a bot: which facts a command leads to, given everything that already happened."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, assert_never
@@ -8,8 +8,10 @@ from typing import Literal, assert_never
 import msgspec
 
 from events.bot import (
+    BotArmed,
     BotClaimed,
     BotCreated,
+    BotDisarmed,
     BotFact,
     BotNoticed,
     BotPaused,
@@ -20,19 +22,31 @@ from events.bot import (
     TradingState,
     TradingStateSet,
 )
-from events.errors import OxbotError
+from events.identifiers import Symbol
 from oxbot.core.candles import Frame, timeframe_duration
-from oxbot.core.creation import AS_ITS_FLEET, CreateBot, InvalidCommand, check_amount, check_creation
-from oxbot.core.cycle import Cycle
+from oxbot.core.creation import (
+    AS_ITS_FLEET,
+    INITIAL_CAPITAL,
+    CreateBot,
+    InvalidCommand,
+    check_amount,
+    check_creation,
+    check_strategy,
+)
+from oxbot.core.cycle import Cycle, Outside
 from oxbot.core.entry import Fleet, candles_needed
 from oxbot.core.market_view import MarketView
 from oxbot.core.money import exact, text
-from oxbot.core.state import INITIAL, BotState, BotStatus, Standing, evolve, standing_at
+from oxbot.core.refused import CommandRefused
+from oxbot.core.reports import ForceExit, RecordProgress, force_exits, recorded
+from oxbot.core.state import INITIAL, BotState, Standing, evolve, standing_at
 from oxbot.core.strategy import Strategies
 
-
-class CommandRefused(OxbotError):
-    """A command that the bot, as it is, cannot follow; nothing was recorded."""
+__all__ = [
+    "ArmBot", "BotCommand", "BotDecider", "ClaimBot", "CommandRefused", "DepositCapital", "DisarmBot", "ForceExit",
+    "Lived", "NoticeStatus", "ObserveFrame", "PauseBot", "RecordProgress", "SetTradingState", "StartBot", "StopBot",
+    "WithdrawCapital",
+]  # fmt: skip
 
 
 class StartBot(msgspec.Struct, frozen=True):
@@ -56,7 +70,10 @@ class StopBot(msgspec.Struct, frozen=True):
 
 
 class SetTradingState(msgspec.Struct, frozen=True):
-    """Say what the gate may let through; "active" also accepts the drawdown so far. For the time see ``StartBot``."""
+    """Say what the gate may let through, of the bot or as its fleet; what holds is the stricter of the two words.
+
+    "active" to the bot itself also accepts the drawdown so far. For the time see ``StartBot``.
+    """
 
     state: TradingState
     reason: str = ""
@@ -84,6 +101,19 @@ class ClaimBot(msgspec.Struct, frozen=True):
     holder: str
 
 
+class ArmBot(msgspec.Struct, frozen=True):
+    """Let a live bot enter with real money until then; ``apart``: its market's clock is not the one that this is by."""
+
+    until: datetime
+    apart: bool = False
+
+
+class DisarmBot(msgspec.Struct, frozen=True):
+    """Let a live bot enter nothing more until it is armed again."""
+
+    reason: str = ""
+
+
 class Lived(msgspec.Struct, frozen=True):
     """Up to which candle an incarnation has lived, and under which statuses as it knew them."""
 
@@ -102,7 +132,8 @@ class ObserveFrame(msgspec.Struct, frozen=True):
     """The candles of one moment have closed; ``view`` shows the market up to and including them.
 
     With ``lived``, what the incarnation did not know in time is noticed before it decides on these candles. ``fleet``
-    is what the fleet's other bots have at stake, for limits that count it.
+    is what the fleet's other bots have at stake, for limits that count it. ``data_faults`` says in words what is wrong
+    with a symbol's candles, and ``account_fault`` what keeps a live bot's account shut; no entry is made on either.
     """
 
     epoch: int
@@ -110,11 +141,12 @@ class ObserveFrame(msgspec.Struct, frozen=True):
     view: MarketView
     lived: Lived | None = None
     fleet: Fleet | None = None
+    data_faults: Mapping[Symbol, str] = {}
+    account_fault: str = ""
 
 
-BotCommand = (
-    CreateBot
-    | StartBot
+ManageBot = (
+    StartBot
     | PauseBot
     | StopBot
     | SetTradingState
@@ -122,8 +154,10 @@ BotCommand = (
     | WithdrawCapital
     | ClaimBot
     | NoticeStatus
-    | ObserveFrame
+    | ArmBot
+    | DisarmBot
 )
+BotCommand = CreateBot | ManageBot | ObserveFrame | RecordProgress | ForceExit
 
 
 class BotDecider:
@@ -131,8 +165,10 @@ class BotDecider:
 
     initial = INITIAL
 
-    def __init__(self, strategies: Strategies) -> None:
+    def __init__(self, strategies: Strategies, *, halts: bool = True) -> None:
+        """A strategy that raises halts its bot; without ``halts`` what it raises goes on to the caller."""
         self._strategies = strategies
+        self._halts = halts
 
     def evolve(self, state: BotState, fact: BotFact) -> BotState:
         """The bot after the fact."""
@@ -152,6 +188,10 @@ class BotDecider:
                 return self._create(command, state)
             if not state.exists:
                 raise CommandRefused("there is no such bot")
+            if isinstance(command, RecordProgress):
+                return recorded(command, state)
+            if isinstance(command, ForceExit):
+                return force_exits(command, state)
             return _manage(command, state)
 
     def window(self, state: BotState) -> int:
@@ -164,13 +204,19 @@ class BotDecider:
             return []
         noticed = _notice(command.lived, state)
         strategy = self._strategies.bind(state.configuration.strategy)
-        return noticed + Cycle(state, strategy, command.frame, command.view, fleet=command.fleet).run()
+        outside = Outside(command.fleet, command.data_faults, command.account_fault)
+        cycle = Cycle(state, strategy, command.frame, command.view, outside)
+        facts = cycle.run()
+        if cycle.failed is not None and not self._halts:
+            raise cycle.failed.error
+        return noticed + facts
 
     def _create(self, command: CreateBot, state: BotState) -> list[BotFact]:
         if state.exists:
             raise CommandRefused(f"bot {command.bot_id} exists already")
         check_creation(command)
         strategy = self._strategies.refer(command.strategy, command.parameters)
+        check_strategy(strategy, command.market)
         wanted = self._strategies.bind(strategy).size_fraction_max
         if wanted > command.limits.position_fraction_max:
             raise InvalidCommand(
@@ -189,25 +235,18 @@ class BotDecider:
             sizing=command.sizing,
             paper=command.paper,
             leverage=command.leverage,
+            account=command.account,
         )
-        deposited = CapitalDeposited(amount=command.capital, reference="initial capital")
+        deposited = CapitalDeposited(amount=command.capital, reference=INITIAL_CAPITAL)
         if command.trading == "active":
             return [created, deposited]
-        as_told = TradingStateSet(state=command.trading, reason=AS_ITS_FLEET, effective_at=command.market.begins_at)
+        as_told = TradingStateSet(
+            state=command.trading, reason=AS_ITS_FLEET, scope="fleet", effective_at=command.market.begins_at
+        )
         return [created, deposited, as_told]
 
 
-def _manage(
-    command: StartBot
-    | PauseBot
-    | StopBot
-    | SetTradingState
-    | DepositCapital
-    | WithdrawCapital
-    | ClaimBot
-    | NoticeStatus,
-    state: BotState,
-) -> list[BotFact]:
+def _manage(command: ManageBot, state: BotState) -> list[BotFact]:
     match command:
         case StartBot():
             return _start(command, state)
@@ -226,6 +265,8 @@ def _manage(
             return _notice(command.lived, state) if command.epoch == state.epoch else []
         case ClaimBot():
             return [BotClaimed(epoch=state.epoch + 1, holder=command.holder)]
+        case ArmBot() | DisarmBot():
+            return _arm(command, state)
         case _:
             assert_never(command)
 
@@ -253,15 +294,26 @@ def _stop(command: StopBot, state: BotState) -> list[BotFact]:
 
 
 def _set_trading(command: SetTradingState, state: BotState) -> list[BotFact]:
-    if state.trading == command.state:
-        return []
     if state.status == "stopped":
         raise CommandRefused(f"bot {state.bot_id} was stopped for good; create another")
+    known = state.fleet_trading if command.scope == "fleet" else state.own_trading
+    if known == command.state:
+        return []
     return [
         TradingStateSet(
             state=command.state, reason=command.reason, scope=command.scope, effective_at=command.effective_at
         )
     ]
+
+
+def _arm(command: ArmBot | DisarmBot, state: BotState) -> list[BotFact]:
+    if not state.live:
+        raise CommandRefused(f"bot {state.bot_id} trades on paper; only a bot with an account is armed")
+    if isinstance(command, DisarmBot):
+        return [] if state.armed_until is None else [BotDisarmed(reason=command.reason)]
+    if state.status == "stopped":
+        raise CommandRefused(f"bot {state.bot_id} was stopped for good; create another")
+    return [] if state.armed_until == command.until else [BotArmed(until=command.until, apart=command.apart)]
 
 
 def _notice(lived: Lived | None, state: BotState) -> list[BotFact]:
@@ -276,9 +328,8 @@ def _notice(lived: Lived | None, state: BotState) -> list[BotFact]:
     return [BotNoticed(at=lived.until)] if differ else []
 
 
-def _stood(standings: Sequence[Standing], at: datetime) -> tuple[BotStatus, TradingState]:
-    standing = standing_at(standings, at)
-    return standing.status, standing.trading
+def _stood(standings: Sequence[Standing], at: datetime) -> Standing:
+    return msgspec.structs.replace(standing_at(standings, at), since=None)
 
 
 def _withdraw(command: WithdrawCapital, state: BotState) -> list[BotFact]:

@@ -1,15 +1,15 @@
 """What a new bot may be: the command that creates one, and everything that is refused in it by name."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
 
-from events.bot import BotCreated, BotFact, TradingState
+from events.bot import TradingState
 from events.errors import OxbotError
-from events.identifiers import BotId, FleetName
-from events.values import FeeSchedule, Instrument, MarketReference, PaperModel, RiskLimits, Sizing
+from events.identifiers import AccountName, BotId, FleetName
+from events.values import FeeSchedule, Instrument, MarketReference, PaperModel, RiskLimits, Sizing, StrategyReference
 from oxbot.core import money
 from oxbot.core.bounds import Bounds, count, fraction
 from oxbot.core.candles import timeframe_duration
@@ -20,6 +20,9 @@ from oxbot.core.sizing import check_sizing
 
 AS_ITS_FLEET = "as its fleet"
 """Why a new bot begins in another trading state than active."""
+
+INITIAL_CAPITAL = "initial capital"
+"""The reference under which a bot's first capital is booked, by its creation and nobody else."""
 
 LEVERAGE_MAX = Decimal(125)
 FUNDING_INTERVALS = (1, 2, 3, 4, 6, 8, 12, 24)
@@ -60,7 +63,10 @@ class InvalidCommand(OxbotError):
 
 
 class CreateBot(msgspec.Struct, frozen=True, kw_only=True):
-    """Bring a bot into being, with its first capital in quote currency, in the trading state of its fleet."""
+    """Bring a bot into being, with its first capital in quote currency, in the trading state of its fleet.
+
+    With an ``account`` it is live: its orders go there, once it is armed.
+    """
 
     bot_id: BotId
     fleet: FleetName
@@ -76,6 +82,7 @@ class CreateBot(msgspec.Struct, frozen=True, kw_only=True):
     paper: PaperModel | None = None
     leverage: Decimal | None = None
     trading: TradingState = "active"
+    account: AccountName | None = None
 
 
 def check_amount(amount: Decimal, name: str = "amount") -> None:
@@ -91,6 +98,8 @@ def check_creation(command: CreateBot) -> None:
     for field, (pattern, words) in (("fleet", _IDENTIFIER), ("bot_id", _IDENTIFIER), ("name", _NAME)):
         if pattern.fullmatch(getattr(command, field)) is None:
             raise InvalidCommand(f"{field} {getattr(command, field)!r} must be 1 to 64 {words}")
+    if command.account is not None and _IDENTIFIER[0].fullmatch(command.account) is None:
+        raise InvalidCommand(f"account {command.account!r} must be 1 to 64 {_IDENTIFIER[1]}")
     check_amount(command.capital, "capital")
     check_limits(command.limits)
     if command.sizing is not None:
@@ -100,24 +109,23 @@ def check_creation(command: CreateBot) -> None:
     for instrument in command.market.instruments:
         _check_margin(instrument, command.fees)
     if command.paper is not None:
+        if command.account is not None:
+            raise InvalidCommand("paper says how a paper venue trades, and a bot with an account has none")
         _check_paper(command.paper)
     _check_leverage(command)
     _check_spot(command)
 
 
-def check_created(facts: Iterable[BotFact]) -> None:
-    """Raise ``InvalidCommand`` for a bot that was told to sell short and trades nothing that can be.
+def check_strategy(strategy: StrategyReference, market: MarketReference) -> None:
+    """Raise ``InvalidCommand`` for a strategy that was told to sell short on a market where nothing can be.
 
     Only what a strategy has made of its parameters says so: one that was left out may be true by default.
     """
-    for fact in facts:
-        if isinstance(fact, BotCreated) and _only_spot(fact.market):
-            given = {parameter.name: parameter.value for parameter in fact.strategy.parameters}
-            if given.get("allow_short", "").lower() == "true":
-                raise InvalidCommand(
-                    "parameter allow_short is true, but only a perpetual is sold short, and the kind of "
-                    f"{_kinds(fact.market)}"
-                )
+    given = {parameter.name: parameter.value for parameter in strategy.parameters}
+    if _only_spot(market) and given.get("allow_short", "").lower() == "true":
+        raise InvalidCommand(
+            f"parameter allow_short is true, but only a perpetual is sold short, and the kind of {_kinds(market)}"
+        )
 
 
 def _check_fees(fees: FeeSchedule) -> None:

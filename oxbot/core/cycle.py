@@ -1,17 +1,18 @@
 """One candle in the life of a bot: what the venue does, then exits and entries: Execution, Decision, Risk."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from events.bot import (
     BotFact,
+    BotHalted,
     DayOpened,
     DecisionMade,
     HighWaterRaised,
     OrderCancelled,
-    OrderDenied,
+    OrderCancelRequested,
     OrderFilled,
     OrderReason,
     OrderRequested,
@@ -20,43 +21,61 @@ from events.bot import (
 from events.identifiers import DecisionId, OrderId, Symbol
 from events.values import OrderKind
 from oxbot.core.brackets import bracket_facts, time_is_up
-from oxbot.core.candles import Candle, Frame, timeframe_duration, window_digest
-from oxbot.core.entry import Entry, Fleet, Market, context, fit, planned
+from oxbot.core.candles import Candle, Frame, timeframe_duration
+from oxbot.core.decisions import decided, denied, entry_request
+from oxbot.core.entry import Entry, Fleet, Market, candles_needed, context, fit, planned, too_small
 from oxbot.core.ledger import Position
+from oxbot.core.live import candle_of, missing_candles
+from oxbot.core.live_cycle import asked_again, closed_since, outlived
 from oxbot.core.market_view import MarketView
 from oxbot.core.money import ZERO, floor_to_step
 from oxbot.core.order_validation import validate
-from oxbot.core.orders import LIMITED_KINDS, Order
+from oxbot.core.orders import Order
 from oxbot.core.paper_margin import Held
 from oxbot.core.paper_prices import Terms
 from oxbot.core.paper_venue import CandleMatch
 from oxbot.core.risk import AFTER_FLEET, LETS_THROUGH, Denial, assess, passed_loss_limits
 from oxbot.core.state import BotState, evolve
-from oxbot.core.strategy import BoundStrategy, Holding, Signal, StrategyState
-from oxbot.core.trips import Refused
-
-HIGH_WATER_STEP = Decimal("1.001")
-"""The highest equity is recorded when it was passed by this factor, so that a drawdown is known to a thousandth."""
+from oxbot.core.strategy import BoundStrategy, Failed, Holding, Signal, StrategyState, asked
+from oxbot.core.trips import ENTRY_INTENTS, Refused
 
 ALL_KINDS: frozenset[OrderKind] = frozenset(get_args(OrderKind))
+WAITING_KINDS = ALL_KINDS - {"market"}
+"""The kinds of entry that wait for a price; one at the market is under way."""
 
-ENTRY_LIMIT_CANDLES = 3
-"""So long an entry with a limit waits after the candle that made the bot want it."""
+
+class Outside(NamedTuple):
+    """What a bot is told: what its fleet's others have at stake, faulty data, what keeps a live one's account shut."""
+
+    fleet: Fleet | None = None
+    data_faults: Mapping[Symbol, str] = {}
+    account_fault: str = ""
+
+
+ALL_WELL = Outside()
 
 
 class Cycle:
     """Collects the facts that one frame causes in one bot, each decided on the state that the earlier ones left."""
 
     def __init__(
-        self, state: BotState, strategy: BoundStrategy, frame: Frame, view: MarketView, *, fleet: Fleet | None = None
+        self,
+        state: BotState,
+        strategy: BoundStrategy,
+        frame: Frame,
+        view: MarketView,
+        outside: Outside = ALL_WELL,
     ) -> None:
         self.facts: list[BotFact] = []
+        self.failed: Failed | None = None
         self._state = state
         self._standing = state.standing_at(frame.open_time)
         self._strategy = strategy
         self._frame = frame
         self._view = view
-        self._fleet = fleet
+        self._fleet = outside.fleet
+        self._data_faults = outside.data_faults
+        self._account_fault = outside.account_fault if state.live else ""
         self._timeframe = timeframe_duration(state.configuration.market.timeframe)
         self._entries = 0
 
@@ -79,6 +98,8 @@ class Cycle:
 
     def _execute(self, symbol: Symbol, candle: Candle) -> bool:
         """Match the symbol with the candle; whether a position was closed by it."""
+        if self._state.live:
+            return self._outlive(symbol, candle)
         held = self._state.ledger.positions.get(symbol)
         if not self._state.orders and (held is None or held.kind == "spot"):
             return False
@@ -96,24 +117,39 @@ class Cycle:
                 self._place_exits(order, fact)
         return entered and symbol not in self._state.ledger.positions
 
-    def _withdraw_entries(self, symbol: Symbol, candle: Candle) -> None:
-        """Nothing is entered once the bot is stopped or may only reduce, though it was requested before.
+    def _outlive(self, symbol: Symbol, candle: Candle) -> bool:
+        """Let what has lost its purpose go; whether a position was closed in the candle. The venue is a real one."""
+        self._withdraw_entries(symbol, candle)
+        for order, reason in outlived(self._state, symbol, candle.open_time + self._timeframe):
+            self._cancel(order, candle, reason)
+        return closed_since(self._state, symbol, candle.open_time)
 
-        A pause takes back what waits at a limit; an entry at the market is under way.
+    def _withdraw_entries(self, symbol: Symbol, candle: Candle) -> None:
+        """Nothing is entered once the bot is stopped, halted or may only reduce, though it was requested before.
+
+        A pause takes back what waits for a price; an entry at the market is under way.
         """
-        if self._standing.status == "stopped":
-            self._cancel_entries(symbol, candle, reason="the bot was stopped")
+        if self._standing.status in {"stopped", "halted"}:
+            self._cancel_entries(symbol, candle, reason=f"the bot was {self._standing.status}")
         elif "entry" not in LETS_THROUGH[self._standing.trading]:
             self._cancel_entries(symbol, candle, reason=f"the trading state is {self._standing.trading}")
         elif self._standing.status == "paused":
-            self._cancel_entries(symbol, candle, reason="the bot was paused", kinds=LIMITED_KINDS)
+            self._cancel_entries(symbol, candle, reason="the bot was paused", kinds=WAITING_KINDS)
 
     def _cancel_entries(
         self, symbol: Symbol, candle: Candle, *, reason: str, kinds: Collection[OrderKind] = ALL_KINDS
     ) -> None:
         for order in self._state.working(symbol):
             if not order.reduce_only and order.kind in kinds:
-                self._emit(OrderCancelled(order_id=order.order_id, at=candle.open_time, reason=reason))
+                self._cancel(order, candle, reason)
+
+    def _cancel(self, order: Order, candle: Candle, reason: str) -> None:
+        """End the order; at a real venue that can only be asked for, once."""
+        order_id, at = order.order_id, candle.open_time
+        if not self._state.live:
+            self._emit(OrderCancelled(order_id=order_id, at=at, reason=reason))
+        elif self._state.orders[order_id].cancel_requested_at is None:
+            self._emit(OrderCancelRequested(order_id=order_id, at=at, reason=reason, at_close=True))
 
     def _place_exits(self, entry: Order, fill: OrderFilled) -> None:
         position = self._state.ledger.positions.get(entry.symbol)
@@ -154,14 +190,45 @@ class Cycle:
         if position is not None and self._is_over(symbol, candle):
             self._request_exit(symbol, candle, reason="time_limit")
             return
-        if position is None and not (may_enter and self._standing.status == "running"):
+        if position is not None and self._ask_again(position, candle):
+            return
+        if self._standing.status == "halted" or (
+            position is None and not (may_enter and self._standing.status == "running")
+        ):
+            return
+        if position is None and any(order.reduce_only for order in self._state.working(symbol)):
+            # Only a real venue may still have one: it could trade against the new position.
             return
         if position is not None and "exit_signal" not in LETS_THROUGH[self._standing.trading]:
             return
-        state = StrategyState(self._holding(position, candle), self._state.memory, symbol)
-        signal = self._strategy.observe(self._view[symbol], state)
-        if signal is not None:
+        state = StrategyState(self._holding(position, candle), self._state.memory.unwritable(), symbol)
+        signal = asked(self._strategy, self._view[symbol], state)
+        if isinstance(signal, Failed):
+            self._halt(candle, signal)
+        elif signal is not None:
             self._act(symbol, candle, signal)
+
+    def _halt(self, candle: Candle, failed: Failed) -> None:
+        """What the bot holds keeps its exits; it enters nothing, and its strategy is asked nothing more."""
+        self.failed = failed
+        self._emit(BotHalted(rule="strategy_failed", reason=failed.reason, at=candle.open_time))
+        self._standing = self._state.standing_at(candle.open_time)
+        for symbol in {order.symbol: None for order in self._state.orders.values()}:
+            self._withdraw_entries(symbol, candle)
+
+    def _ask_again(self, position: Position, candle: Candle) -> bool:
+        """Ask again for the exits that a real venue ended before they had traded; whether one goes at the market."""
+        instrument, let_through = self._state.instrument(position.symbol), LETS_THROUGH[self._standing.trading]
+        for order in list(self._state.owed.values()):
+            if order.symbol != position.symbol or order.reason not in let_through:
+                continue
+            request = asked_again(order, position, instrument, candle, order_id=self._order_id(1))
+            if request is None:
+                continue
+            self._emit(request)
+            if request.kind == "market":
+                return True
+        return False
 
     def _is_over(self, symbol: Symbol, candle: Candle) -> bool:
         trip = self._state.trips.get(symbol)
@@ -172,37 +239,47 @@ class Cycle:
     def _holding(self, position: Position | None, candle: Candle) -> Holding | None:
         if position is None:
             return None
-        trip = self._state.trips.get(position.symbol)
+        trip, opened_at = self._state.trips.get(position.symbol), position.opened_at
+        if self._state.live:
+            opened_at = trip.opened_at if trip else candle_of(opened_at, self._timeframe)
+            opened_at = min(opened_at, candle.open_time)
         return Holding(
             side=position.side,
             quantity=position.quantity,
             entry_price=position.entry_price,
-            opened_at=position.opened_at,
-            candles=(candle.open_time - position.opened_at) // self._timeframe,
+            opened_at=opened_at,
+            candles=(candle.open_time - opened_at) // self._timeframe,
             setup=trip.setup if trip else "",
             reduced=position.exit_quantity > 0,
         )
 
     def _act(self, symbol: Symbol, candle: Candle, signal: Signal) -> None:
         position = self._state.ledger.positions.get(symbol)
-        entering = signal.intent in {"enter_long", "enter_short"}
+        entering = signal.intent in ENTRY_INTENTS
         if entering == (position is not None):
             return
         market = Market(
-            self._state.instrument(symbol), candle, self._view, self._timeframe, self._equity(), self._fleet
+            self._state.instrument(symbol),
+            candle,
+            self._view,
+            self._timeframe,
+            self._equity(),
+            self._fleet,
+            self._data_fault(symbol) if entering else "",
+            self._account_fault if entering else "",
         )
         signal, fault = fit(signal)
         if fault is not None and signal.intent != "exit":
             decision, denial = self._decision(signal, market, None), Denial("order_validity", ZERO, Decimal(1))
             if not self._said_today(decision, denial):
                 self._emit(decision)
-                self._deny(decision, denial, reason=fault)
+                self._emit(denied(decision, denial, reason=fault))
             return
         if position is None:
             self._enter(signal, market)
             return
         lot = market.instrument.lot
-        part = floor_to_step(position.quantity * min(Decimal(1), signal.reduce_fraction), lot)
+        part = floor_to_step(position.quantity * signal.reduce_fraction, lot)
         whole = signal.intent == "exit" or part >= floor_to_step(position.quantity, lot)
         if not whole and part <= 0:
             return
@@ -217,8 +294,8 @@ class Cycle:
     def _enter(self, signal: Signal, market: Market) -> None:
         entry = planned(self._state, signal, market)
         decision = self._decision(signal, market, entry)
-        request = self._request(decision, entry, market)
-        fault = validate(request, market.instrument)
+        request = entry_request(self._state, decision, entry, market)
+        fault = validate(request, market.instrument) or (too_small(entry, market) if self._state.live else None)
         asked = context(self._state, signal, entry, market, entries_this_cycle=self._entries, order_fault=fault)
         denial = assess(asked)
         if denial is not None and self._said_today(decision, denial):
@@ -228,47 +305,31 @@ class Cycle:
             self._entries += 1
             self._emit(request)
             return
-        self._deny(decision, denial, reason=fault or "" if denial.rule == "order_validity" else "")
+        words = {"order_validity": fault, "data_quality": market.data_fault, "live_arming": market.account_fault}
+        self._emit(denied(decision, denial, reason=words.get(denial.rule) or ""))
+
+    def _data_fault(self, symbol: Symbol) -> str:
+        """What is wrong with the symbol's candles, in words: as told, or for real money a gap in what the bot sees."""
+        told = self._data_faults.get(symbol, "")
+        if told or not self._state.live:
+            return told
+        count = max(self._strategy.window, candles_needed(self._state))
+        return missing_candles(self._view[symbol], count, self._timeframe)
 
     def _said_today(self, decision: DecisionMade, denial: Denial) -> bool:
-        """Whether the log says so already: what is refused candle after candle can be derived.
+        """Whether the log says so already, at nearly the same value: what is refused on and on can be derived.
 
-        Not so where the fleet's limits were looked at: what the fleet had at stake is on record nowhere else.
+        Not so where the fleet's limits were looked at, or where the bot was told of a fault in its data: what the fleet
+        had at stake, and that fault, are on record nowhere else. What keeps its account shut is on record until that
+        is something else, or nothing.
         """
+        if decision.account_fault != self._state.account_fault:
+            return False
+        told = denial.rule == "data_quality" and bool(self._data_faults.get(decision.symbol))
         passed = decision.fleet_position is not None and denial.rule in AFTER_FLEET
-        said = Refused(denial.rule, decision.setup, decision.at.date())
-        known = said in self._state.refused.get(decision.symbol, ())
-        return known and not (passed or denial.rule.startswith("fleet_"))
-
-    def _deny(self, decision: DecisionMade, denial: Denial, *, reason: str) -> None:
-        self._emit(
-            OrderDenied(
-                decision_id=decision.decision_id,
-                at=decision.at,
-                symbol=decision.symbol,
-                rule=denial.rule,
-                limit=denial.limit,
-                value=denial.value,
-                reason=reason,
-            )
-        )
-
-    def _request(self, decision: DecisionMade, entry: Entry, market: Market) -> OrderRequested:
-        limited = entry.limit_price is not None
-        return OrderRequested(
-            order_id=self._order_id(1),
-            at=decision.at,
-            symbol=decision.symbol,
-            side="buy" if entry.side == "long" else "sell",
-            kind="limit" if limited else "market",
-            reason="entry",
-            notional=entry.notional,
-            bracket=entry.bracket,
-            decision_id=decision.decision_id,
-            limit_price=entry.limit_price,
-            expires_at=decision.at + (1 + ENTRY_LIMIT_CANDLES) * self._timeframe if limited else None,
-            leverage=entry.leverage if market.instrument.kind == "perpetual" else None,
-        )
+        news = Refused(denial.rule, decision.setup, decision.at.date(), denial.value)
+        known = any(said.covers(news) for said in self._state.refused.get(decision.symbol, ()))
+        return known and not (told or passed or denial.rule.startswith("fleet_"))
 
     def _request_exit(
         self,
@@ -295,41 +356,12 @@ class Cycle:
                 reduce_only=True,
                 decision_id=decision_id,
                 leverage=position.leverage if instrument.kind == "perpetual" else None,
+                at_close=self._state.live,
             )
         )
 
     def _decision(self, signal: Signal, market: Market, entry: Entry | None) -> DecisionMade:
-        """A signal that names its setup is recorded in full; one that does not says all in its measurements."""
-        bot, window = self._state.configuration, self._view[market.instrument.symbol]
-        full = entry is not None and bool(signal.setup)
-        fleet = self._fleet if entry is not None else None
-        return DecisionMade(
-            decision_id=DecisionId(f"{bot.bot_id}-d{self._state.decisions_made + 1}"),
-            at=market.candle.open_time,
-            venue=bot.market.venue,
-            symbol=market.instrument.symbol,
-            timeframe=bot.market.timeframe,
-            window_digest=window_digest(window.candles(min(self._strategy.window, len(window)))),
-            window=self._strategy.window,
-            strategy=bot.strategy.name,
-            strategy_version=bot.strategy.version,
-            parameters=() if signal.setup or signal.reason else bot.strategy.parameters,
-            measurements=signal.measurements,
-            intent=signal.intent,
-            mark=market.candle.close,
-            equity=market.equity,
-            size_fraction=entry.size_fraction if entry and full else None,
-            entry_price=(entry.limit_price or entry.price) if entry and full else None,
-            stop_loss=entry.stop if entry and full else None,
-            take_profit=entry.target if entry and full else None,
-            confidence=signal.confidence,
-            setup=signal.setup,
-            reason=signal.reason,
-            fleet_exposure=fleet.exposure if fleet else None,
-            fleet_net_exposure=fleet.net_exposure if fleet else None,
-            fleet_equity=fleet.equity if fleet else None,
-            fleet_position=fleet.position if fleet else None,
-        )
+        return decided(self._state, self._strategy, signal, market, entry)
 
     # What the loss limits are measured from.
 
@@ -345,9 +377,9 @@ class Cycle:
         if limits.drawdown_max is None:
             return
         equity, highest = self._equity(), self._state.high_water
-        if highest is None or (equity > highest and equity >= highest * HIGH_WATER_STEP):
+        if highest is None or equity > highest:
             self._emit(HighWaterRaised(at=at, equity=equity))
-        elif self._standing.trading == "active":
+        elif self._standing.own == "active":
             passed = passed_loss_limits(limits, equity=equity, high_water=highest, day_start_equity=equity)
             for denial in passed[:1]:
                 self._emit(_tripped(at, denial))

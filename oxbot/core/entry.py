@@ -1,20 +1,21 @@
 """From what a strategy wants to what the risk gate is asked: sizes, levels, and the bot's place in the market."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import msgspec
 import numpy as np
 
 from events.identifiers import Symbol
-from events.values import Bracket, Instrument, PositionSide
+from events.values import Bracket, Instrument, OrderKind, PositionSide, TimeInForce
 from oxbot.core import indicators
 from oxbot.core.candles import Candle
 from oxbot.core.ledger import Position, initial_margin
+from oxbot.core.live import entry_lot
 from oxbot.core.market_view import CandleWindow, MarketView
-from oxbot.core.money import AMOUNT_MAX, ZERO, ceil_to_step, floor_to_step, quantity_for_notional, ratio
+from oxbot.core.money import AMOUNT_MAX, ZERO, ceil_to_step, floor_to_step, quantity_for_notional, ratio, text
 from oxbot.core.risk import EntryContext
 from oxbot.core.sizing import size
 from oxbot.core.state import BotState
@@ -30,6 +31,7 @@ _NUMBERS: Mapping[str, Decimal | None] = {
     "take_profit": None,
     "confidence": None,
     "reduce_fraction": ZERO,
+    "trigger_price": None,
 }
 """A signal's numbers, and what stands for each where it is none."""
 
@@ -47,7 +49,7 @@ class Fleet(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An entry as it would be requested; ``price`` is where it would trade now or rest, and all is measured from it."""
+    """An entry as it would be requested; ``price`` is the worst it would trade at now, and all is measured from it."""
 
     price: Decimal
     side: PositionSide
@@ -58,10 +60,23 @@ class Entry(NamedTuple):
     bracket: Bracket | None
     stop: Decimal | None
     target: Decimal | None
+    trigger_price: Decimal | None = None
+    time_in_force: TimeInForce = "gtc"
+    post_only: bool = False
+
+    @property
+    def kind(self) -> OrderKind:
+        """The kind of its order."""
+        if self.trigger_price is not None:
+            return "stop" if self.limit_price is None else "stop_limit"
+        return "market" if self.limit_price is None else "limit"
 
 
 class Market(NamedTuple):
-    """Where an entry is decided: the instrument, its newest candle, what the bot sees, its equity there."""
+    """Where an entry is decided: the instrument, its newest candle, what the bot sees, its equity there.
+
+    ``data_fault`` says what is wrong with the symbol's data, ``account_fault`` why the account lets nothing enter.
+    """
 
     instrument: Instrument
     candle: Candle
@@ -69,6 +84,8 @@ class Market(NamedTuple):
     timeframe: timedelta
     equity: Decimal
     fleet: Fleet | None
+    data_fault: str = ""
+    account_fault: str = ""
 
 
 def fit(signal: Signal) -> tuple[Signal, str | None]:
@@ -76,20 +93,29 @@ def fit(signal: Signal) -> tuple[Signal, str | None]:
     faults = {name: fault for name in _NUMBERS if (fault := _fault(getattr(signal, name))) is not None}
     if signal.confidence is not None and "confidence" not in faults and not 0 <= signal.confidence <= 1:
         faults["confidence"] = f"is {signal.confidence}, but must be from 0 to 1"
-    if not faults:
-        return signal, None
-    sound = msgspec.structs.replace(signal, **{name: _NUMBERS[name] for name in faults})
-    return sound, next(f"{name} {fault}" for name, fault in faults.items())
+    part = signal.reduce_fraction
+    if signal.intent == "reduce" and "reduce_fraction" not in faults and not 0 < part <= 1:
+        faults["reduce_fraction"] = f"is {part}, but must be above 0 and at most 1"
+    sound = msgspec.structs.replace(signal, **{name: _NUMBERS[name] for name in faults}) if faults else signal
+    if signal.time_in_force not in get_args(TimeInForce):
+        faults["time_in_force"] = f"is {signal.time_in_force}, but must be one of {', '.join(get_args(TimeInForce))}"
+    return sound, next((f"{name} {fault}" for name, fault in faults.items()), None)
 
 
 def planned(state: BotState, signal: Signal, market: Market) -> Entry:
-    """The entry that the signal asks for, sized by the bot's method; prices to the tick, away from a better fill."""
+    """The entry that the signal asks for, sized by the bot's method; prices to the tick.
+
+    A limit is put away from the market, so that it never trades at a worse price than was asked for, and so is a
+    trigger, which is reached no sooner.
+    """
     bot, instrument, window = state.configuration, market.instrument, market.view[market.instrument.symbol]
     side: PositionSide = "short" if signal.intent == "enter_short" else "long"
-    limit = signal.entry_price
+    limit, trigger = signal.entry_price, signal.trigger_price
     if limit is not None:
         limit = floor_to_step(limit, instrument.tick) if side == "long" else ceil_to_step(limit, instrument.tick)
-    price = _expected_price(market.candle.close, limit, side)
+    if trigger is not None:
+        trigger = ceil_to_step(trigger, instrument.tick) if side == "long" else floor_to_step(trigger, instrument.tick)
+    price = _worst_price(market.candle.close, limit, trigger, side)
     bracket = _bracket(signal, price)
     stop, target = _levels(bracket, price, side)
     fraction = size(
@@ -102,7 +128,34 @@ def planned(state: BotState, signal: Signal, market: Market) -> Entry:
         fraction_max=bot.limits.position_fraction_max,
     )
     leverage = state.leverage if instrument.kind == "perpetual" else Decimal(1)
-    return Entry(price, side, market.equity * fraction, fraction, leverage, limit, bracket, stop, target)
+    return Entry(
+        price=price,
+        side=side,
+        notional=market.equity * fraction,
+        size_fraction=fraction,
+        leverage=leverage,
+        limit_price=limit,
+        bracket=bracket,
+        stop=stop,
+        target=target,
+        trigger_price=trigger,
+        time_in_force=signal.time_in_force,
+        post_only=bool(signal.post_only),
+    )
+
+
+def too_small(entry: Entry, market: Market) -> str | None:
+    """Why no venue would take it, once its quantity is on the step: in contracts, of a perpetual. None if one would."""
+    instrument = market.instrument
+    price = entry.limit_price or entry.trigger_price or market.candle.close
+    lot = entry_lot(instrument)
+    quantity = quantity_for_notional(entry.notional, price, lot)
+    if entry.notional > 0 and quantity <= 0:
+        return f"{text(entry.notional)} buys less than the smallest quantity, {text(lot)}, at {text(price)}"
+    if entry.notional > 0 and quantity * price < instrument.minimum_notional:
+        least = text(instrument.minimum_notional)
+        return f"{text(quantity)} is worth {text(quantity * price)}, below the smallest order of {least}"
+    return None
 
 
 def candles_needed(state: BotState) -> int:
@@ -139,12 +192,13 @@ def context(
         exposures=exposures(state, market.view),
         day_start_equity=state.day_equity if state.day == at.date() else market.equity,
         leverage=entry.leverage,
-        entry_price=None if entry.limit_price is None else entry.price,
+        entry_price=None if entry.kind == "market" else entry.price,
         stop=entry.stop,
         target=entry.target,
         confidence=signal.confidence,
         trading_state=state.standing_at(at).trading,
-        data_ok=_follows(market),
+        armed=_armed(state, at + market.timeframe) and not market.account_fault,
+        data_ok=_follows(market) and not market.data_fault,
         order_fault=order_fault,
         correlations=_correlations(state, market) if bot.limits.correlated_exposure_fraction_max is not None else {},
         high_water=state.high_water,
@@ -169,7 +223,7 @@ def exposures(state: BotState, view: MarketView) -> dict[Symbol, Decimal]:
         if order.notional is not None:
             rest = order.notional - order.filled_notional
         else:
-            rest = order.quantity_open * (order.limit_price or view.mark(order.symbol))
+            rest = order.quantity_open * (order.limit_price or order.trigger_price or view.mark(order.symbol))
         found[order.symbol] = found.get(order.symbol, ZERO) + (rest if order.side == "buy" else -rest)
     return found
 
@@ -180,11 +234,28 @@ def _fault(number: Decimal | None) -> str | None:
     return f"is {number}, but must be a number below {AMOUNT_MAX:f}"
 
 
-def _expected_price(close: Decimal, limit: Decimal | None, side: PositionSide) -> Decimal:
-    """A limit beyond the market trades at the market."""
+def _worst_price(close: Decimal, limit: Decimal | None, trigger: Decimal | None, side: PositionSide) -> Decimal:
+    """The worst at which it would trade, as far as that is known now.
+
+    A limit beyond the market trades at the market, unless it waits for its trigger; a trigger that the market is beyond
+    is reached at once.
+    """
+    if trigger is not None:
+        beyond = max(trigger, close) if side == "long" else min(trigger, close)
+        return beyond if limit is None else limit
     if limit is None:
         return close
     return min(limit, close) if side == "long" else max(limit, close)
+
+
+def _armed(state: BotState, closed_at: datetime) -> bool:
+    """Whether the bot may enter with real money; one on paper has none.
+
+    Whether the time has run out on a clock that is not the candles' is for those to say who look at it.
+    """
+    if not state.live:
+        return True
+    return state.armed_until is not None and (state.clock_apart or state.armed_until > closed_at)
 
 
 def _follows(market: Market) -> bool:
@@ -231,7 +302,7 @@ def _levels(bracket: Bracket | None, price: Decimal, side: PositionSide) -> tupl
 def _atr_fraction(window: CandleWindow, price: Decimal) -> float | None:
     """The average true range over the price, from the whole window."""
     count = len(window)
-    if count <= ATR_PERIOD:
+    if count <= ATR_PERIOD or price <= 0:
         return None
 
     def compute() -> float:
@@ -260,7 +331,7 @@ def _liquidation_price(entry: Entry, market: Market) -> Decimal | None:
     if market.instrument.kind == "spot":
         return None
     price = entry.price
-    quantity = quantity_for_notional(entry.notional, price, market.instrument.lot)
+    quantity = quantity_for_notional(entry.notional, price, market.instrument.lot) if price > 0 else ZERO
     if quantity <= 0:
         return None
     position = Position(

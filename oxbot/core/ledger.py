@@ -14,7 +14,7 @@ import msgspec
 
 from events.bot import FundingSettled, OrderFilled, PositionLiquidated
 from events.errors import OxbotError
-from events.identifiers import Symbol
+from events.identifiers import FillId, OrderId, Symbol
 from events.values import Instrument, InstrumentKind, PositionSide, Side
 from oxbot.core.money import ZERO, ceil_to_step, exact, floor_to_step, prorate, ratio, text
 
@@ -223,9 +223,13 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     def liquidate(self, fact: PositionLiquidated) -> Booked:
         """The books after the venue closed a perpetual's whole position: cash changes by result - fee + covered.
 
-        ``shortfall`` says what must be covered. Raises ``UnknownPosition`` for any other than what is held.
+        Of one closed in part, cost and margin are released in proportion, as by any exit. ``shortfall`` says what must
+        be covered. Raises ``UnknownPosition`` for any other than what is held.
         """
         held = self.positions.get(fact.symbol)
+        like = held is not None and (held.kind, held.side) == ("perpetual", fact.side)
+        if held is not None and like and fact.part and fact.quantity < held.quantity:
+            return self._liquidated_in_part(held, fact)
         if held is None or (held.kind, held.side, held.quantity) != ("perpetual", fact.side, fact.quantity):
             found = "nothing" if held is None else f"a {held.kind} {held.side} of {held.quantity}"
             raise UnknownPosition(
@@ -237,11 +241,27 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
             exit_quantity=held.exit_quantity + fact.quantity,
             exit_proceeds=held.exit_proceeds + fact.quantity * fact.price,
             fees=held.fees + fact.fee,
-            covered=fact.covered,
+            covered=held.covered + fact.covered,
             realised=held.realised + gain,
         )
         cash = self.cash + gain - fact.fee + fact.covered
         return _ended(msgspec.structs.replace(self, cash=cash, fees=self.fees + fact.fee), after, fact.at)
+
+    def _liquidated_in_part(self, held: Position, fact: PositionLiquidated) -> Booked:
+        trade = OrderFilled(
+            order_id=OrderId(""),
+            fill_id=FillId(fact.fill_id),
+            at=fact.at,
+            quantity=fact.quantity,
+            price=fact.price,
+            fee=fact.fee,
+            liquidity="taker",
+            complete=False,
+        )
+        after = _exited(held, trade, ZERO)
+        after = msgspec.structs.replace(after, covered=held.covered + fact.covered)
+        cash = self.cash + after.realised - held.realised - fact.fee + fact.covered
+        return Booked(_holding(msgspec.structs.replace(self, cash=cash, fees=self.fees + fact.fee), after))
 
     def equity(self, marks: Mapping[Symbol, Decimal]) -> Decimal:
         """Cash, what spot holdings and dust are worth, and perpetuals' unrealised results; all held needs a mark."""

@@ -4,7 +4,9 @@ A fold of the bot's stream, so at any moment it holds what had closed by then an
 ``money.exact()``, as those of the books are.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -89,7 +91,12 @@ class MemoryPort(Protocol):
 class Memory(msgspec.Struct, frozen=True):
     """Records by setup and symbol. Nothing in it can be written but by closed trades."""
 
-    records: dict[str, dict[Symbol, Record]] = {}
+    records: Mapping[str, Mapping[Symbol, Record]] = {}
+
+    def unwritable(self) -> "Memory":
+        """The same memory for code of others: what writes into it raises ``TypeError``."""
+        shown = {setup: MappingProxyType(of_setup) for setup, of_setup in self.records.items()}
+        return Memory(MappingProxyType(shown))
 
     def remember(self, outcome: Outcome) -> "Memory":
         """The memory with one more closed trade in it."""

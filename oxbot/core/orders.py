@@ -1,15 +1,15 @@
-"""A bot's orders from request to end: one table says which fact may follow which status, and where it leads."""
+"""A bot's orders from request to end, each a fold of its facts; which may follow which is in ``order_states``."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 import msgspec
 
 from events.bot import (
     OrderAccepted,
     OrderAmended,
+    OrderAmendRequested,
     OrderCancelled,
     OrderCancelRejected,
     OrderCancelRequested,
@@ -20,90 +20,25 @@ from events.bot import (
     OrderReason,
     OrderRejected,
     OrderRequested,
+    OrderSubmitted,
     OrderTriggered,
 )
 from events.errors import OxbotError
-from events.identifiers import DecisionId, OrderId, Symbol
+from events.identifiers import DecisionId, FillId, OrderId, Symbol
 from events.values import Bracket, InstrumentKind, OrderKind, Side, TimeInForce
 from oxbot.core.ledger import initial_margin
-from oxbot.core.money import ZERO
+from oxbot.core.money import ZERO, prorate
+from oxbot.core.order_states import CLOSED, LEGAL, OrderEvent, OrderStatus, Step, event_of, refused_step
 
-OrderStatus = Literal[
-    "requested", "accepted", "triggered", "partially_filled", "pending_cancel", "in_doubt",
-    "filled", "cancelled", "rejected", "expired",
+__all__ = [
+    "CLOSED", "LEGAL", "LIMITED_KINDS", "PROTECTIVE_KINDS", "TRIGGERED_KINDS", "Amendment", "Funds",
+    "IllegalTransition", "Order", "OrderEvent", "OrderProgress", "OrderStatus", "Step", "event_of", "progressed",
+    "refusal", "requested",
 ]  # fmt: skip
-OrderEvent = Literal[
-    "accepted", "rejected", "in_doubt", "triggered", "amended", "cancel_requested", "cancel_rejected",
-    "filled_in_part", "filled_in_full", "cancelled", "expired",
-]  # fmt: skip
-Step = OrderStatus | Literal["as_before"]
-"""The status that a fact leads to; "as_before" is what the order was before a cancel was asked for or a doubt arose."""
 
-_SMALLEST = Decimal("1e-18")
-
-CLOSED: frozenset[OrderStatus] = frozenset({"filled", "cancelled", "rejected", "expired"})
 TRIGGERED_KINDS: frozenset[OrderKind] = frozenset({"stop", "stop_limit", "take_profit", "trailing_stop"})
 PROTECTIVE_KINDS: frozenset[OrderKind] = frozenset({"stop", "stop_limit", "trailing_stop"})
 LIMITED_KINDS: frozenset[OrderKind] = frozenset({"limit", "stop_limit", "take_profit"})
-
-_ENDS: Mapping[OrderEvent, Step] = {
-    "rejected": "rejected",
-    "filled_in_full": "filled",
-    "cancelled": "cancelled",
-    "expired": "expired",
-}
-_WORKS: Mapping[OrderEvent, Step] = {
-    **_ENDS,
-    "in_doubt": "in_doubt",
-    "cancel_requested": "pending_cancel",
-    "filled_in_part": "partially_filled",
-}
-LEGAL: Mapping[OrderStatus, Mapping[OrderEvent, Step]] = {
-    "requested": {**_WORKS, "accepted": "accepted", "triggered": "triggered", "amended": "requested"},
-    "accepted": {**_WORKS, "accepted": "accepted", "triggered": "triggered", "amended": "accepted"},
-    # What the venue says of an earlier step may come late; it then says nothing new.
-    "triggered": {**_WORKS, "accepted": "triggered", "amended": "triggered"},
-    "partially_filled": {
-        **_WORKS,
-        "accepted": "partially_filled",
-        "triggered": "partially_filled",
-        "amended": "partially_filled",
-    },
-    "pending_cancel": {
-        **_ENDS,
-        "accepted": "pending_cancel",
-        "in_doubt": "in_doubt",
-        "triggered": "pending_cancel",
-        "amended": "pending_cancel",
-        "cancel_rejected": "as_before",
-        "filled_in_part": "pending_cancel",
-    },
-    "in_doubt": {
-        **_ENDS,
-        "accepted": "as_before",
-        "in_doubt": "in_doubt",
-        "cancel_requested": "in_doubt",
-        "filled_in_part": "as_before",
-    },
-    "filled": {"cancel_rejected": "filled"},
-    "cancelled": {"filled_in_part": "cancelled", "filled_in_full": "cancelled"},
-    "rejected": {"cancel_rejected": "rejected"},
-    "expired": {"filled_in_part": "expired", "filled_in_full": "expired", "cancel_rejected": "expired"},
-}
-"""Every legal step; what is not here is refused, with the reason that ``refusal`` gives."""
-
-_REFUSALS: Mapping[OrderStatus, str] = {
-    "requested": "no cancel was asked for",
-    "accepted": "no cancel was asked for",
-    "triggered": "no cancel was asked for",
-    "partially_filled": "no cancel was asked for",
-    "pending_cancel": "a cancel was asked for already",
-    "in_doubt": "a doubt ends only when the venue says accepted, rejected, filled, cancelled or expired",
-    "filled": "it has traded in full",
-    "cancelled": "after a cancel only a late fill may follow",
-    "rejected": "the venue refused it",
-    "expired": "after its end only a late fill may follow",
-}
 
 
 class IllegalTransition(OxbotError):
@@ -121,11 +56,23 @@ class Funds(NamedTuple):
     mark: Decimal | None = None
 
 
+class Amendment(NamedTuple):
+    """How an order is to stand; what is None is as it was."""
+
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order: sized by base ``quantity`` or by quote ``notional``, never both.
 
     ``reserved`` is the quote currency that cash must keep free for it, fee included. ``base_fees`` is what the venue
     kept of the base currency bought. ``triggered_at`` is the candle in which its trigger was reached.
+
+    A ``live`` order keeps its ``fill_ids`` and what else the venue took (``other_fees``: amounts by currency); from its
+    submission on it has a quantity. ``attempts`` counts the submissions; the venue refuses the newest from
+    ``submission_expires_at`` on. ``amending`` is what was asked for and the venue has not confirmed.
     """
 
     order_id: OrderId
@@ -160,6 +107,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     base_fees: Decimal = ZERO
     funds: Funds = Funds(ZERO)
     reserved: Decimal = ZERO
+    live: bool = False
+    at_close: bool = False
+    client_id: str = ""
+    attempts: int = 0
+    submitted_at: datetime | None = None
+    submission_expires_at: datetime | None = None
+    accepted_at: datetime | None = None
+    amending: Amendment | None = None
+    fill_ids: tuple[FillId, ...] = ()
+    other_fees: dict[str, Decimal] = {}
 
     @property
     def limit_price_once_triggered(self) -> Decimal | None:
@@ -172,13 +129,24 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return self.filled_quantity - self.base_fees
 
     @property
+    def quantity_wanted(self) -> Decimal | None:
+        """The base quantity that it is to have in all, whether or not the venue has confirmed it."""
+        asked = self.amending.quantity if self.amending else None
+        return self.quantity if asked is None else asked
+
+    @property
     def quantity_open(self) -> Decimal:
         """Base quantity that has not traded; 0 for an order by notional, whose rest depends on the price."""
         return ZERO if self.quantity is None else self.quantity - self.filled_quantity
 
 
 def requested(
-    fact: OrderRequested, *, taker_fee: Decimal, kind: InstrumentKind = "spot", mark: Decimal | None = None
+    fact: OrderRequested,
+    *,
+    taker_fee: Decimal,
+    kind: InstrumentKind = "spot",
+    mark: Decimal | None = None,
+    live: bool = False,
 ) -> Order:
     """The order as it begins. An entry reserves its notional (of a perpetual: its margin) and its taker fee.
 
@@ -208,6 +176,8 @@ def requested(
         leverage=fact.leverage or Decimal(1),
         activation_price=fact.activation_price,
         funds=Funds(taker_fee, kind, mark),
+        live=live,
+        at_close=fact.at_close,
     )
     return msgspec.structs.replace(order, reserved=_reserve(order))
 
@@ -229,14 +199,15 @@ def progressed(order: Order, fact: OrderProgress) -> Order:
 
 def refusal(order: Order, fact: OrderProgress) -> str | None:
     """Why the fact cannot follow; None if it can."""
-    event = event_of(fact)
-    if event not in LEGAL[order.status]:
-        twice = event == "triggered" and order.status == "triggered"
-        return "its trigger was reached before" if twice else _REFUSALS[order.status]
+    refused = refused_step(order.status, event_of(fact), live=order.live)
+    if refused is not None:
+        return refused
     match fact:
+        case OrderSubmitted():
+            return _bad_submission(order, fact)
         case OrderTriggered() if order.kind not in TRIGGERED_KINDS:
             return f"a {order.kind} order has no trigger"
-        case OrderAmended():
+        case OrderAmended() | OrderAmendRequested():
             return _bad_amendment(order, fact)
         case OrderFilled():
             return _bad_fill(order, fact)
@@ -244,38 +215,29 @@ def refusal(order: Order, fact: OrderProgress) -> str | None:
             return None
 
 
-def event_of(fact: OrderProgress) -> OrderEvent:
-    """The fact's column in the table."""
-    match fact:
-        case OrderAccepted():
-            return "accepted"
-        case OrderRejected():
-            return "rejected"
-        case OrderInDoubt():
-            return "in_doubt"
-        case OrderTriggered():
-            return "triggered"
-        case OrderAmended():
-            return "amended"
-        case OrderCancelRequested():
-            return "cancel_requested"
-        case OrderCancelRejected():
-            return "cancel_rejected"
-        case OrderFilled():
-            return "filled_in_full" if fact.complete else "filled_in_part"
-        case OrderCancelled():
-            return "cancelled"
-        case OrderExpired():
-            return "expired"
-        case _:
-            assert_never(fact)
+def _bad_submission(order: Order, fact: OrderSubmitted) -> str | None:
+    if order.cancel_requested_at is not None:
+        return "a cancel was asked for already"
+    if fact.attempt != order.attempts + 1:
+        return f"it was submitted {order.attempts} times, so the next is not attempt {fact.attempt}"
+    replaces = order.amending is not None and fact.client_id != order.client_id
+    if order.status in {"accepted", "partially_filled"} and not replaces:
+        return f"the venue has it already as {order.client_id}"
+    if order.attempts > 0 and fact.client_id != order.client_id and not replaces:
+        return f"it was submitted as {order.client_id}, and nothing of it is to be amended"
+    most = order.quantity if order.quantity is None else max(order.quantity, order.quantity_wanted or ZERO)
+    if fact.quantity <= order.filled_quantity or (most is not None and fact.quantity > most):
+        return f"{fact.quantity} is not what was asked for and has not traded"
+    return None
 
 
 def _bad_fill(order: Order, fill: OrderFilled) -> str | None:
     if fill.quantity <= 0 or fill.price <= 0:
         return f"a fill of {fill.quantity} at {fill.price} is none"
     quantity = order.filled_quantity + fill.quantity
-    if order.quantity is not None and quantity > order.quantity:
+    # A real venue may have made an exit larger, and traded it, before it was heard to have done so.
+    bound = None if order.live and order.reduce_only else order.quantity
+    if bound is not None and quantity > bound:
         return f"order {order.order_id} asked for {order.quantity}, but {quantity} would be filled"
     notional = order.filled_notional + fill.quantity * fill.price
     if order.notional is not None and notional > order.notional:
@@ -283,7 +245,7 @@ def _bad_fill(order: Order, fill: OrderFilled) -> str | None:
     return None
 
 
-def _bad_amendment(order: Order, fact: OrderAmended) -> str | None:
+def _bad_amendment(order: Order, fact: OrderAmended | OrderAmendRequested) -> str | None:
     prices = (fact.limit_price, fact.trigger_price)
     if any(value is not None and value <= 0 for value in (fact.quantity, *prices)):
         return "what it is amended to must be above 0"
@@ -302,34 +264,93 @@ def _bad_amendment(order: Order, fact: OrderAmended) -> str | None:
 def _recorded(order: Order, fact: OrderProgress) -> Order:
     replace = msgspec.structs.replace
     match fact:
+        case OrderSubmitted():
+            return _submitted(order, fact)
         case OrderAccepted():
-            return replace(order, venue_order_id=fact.venue_order_id or order.venue_order_id)
+            known = fact.venue_order_id or order.venue_order_id
+            return replace(order, venue_order_id=known, accepted_at=fact.at)
         case OrderTriggered():
             return replace(order, triggered_at=order.triggered_at or fact.at)
         case OrderAmended():
-            return replace(
-                order,
-                quantity=order.quantity if fact.quantity is None else fact.quantity,
-                limit_price=order.limit_price if fact.limit_price is None else fact.limit_price,
-                trigger_price=order.trigger_price if fact.trigger_price is None else fact.trigger_price,
+            return _settled(
+                replace(
+                    order,
+                    quantity=order.quantity if fact.quantity is None else fact.quantity,
+                    limit_price=order.limit_price if fact.limit_price is None else fact.limit_price,
+                    trigger_price=order.trigger_price if fact.trigger_price is None else fact.trigger_price,
+                )
             )
+        case OrderAmendRequested():
+            asked, before = (fact.quantity, fact.limit_price, fact.trigger_price), order.amending or Amendment()
+            wanted = (old if new is None else new for new, old in zip(asked, before, strict=True))
+            return replace(order, amending=Amendment(*wanted))
         case OrderCancelRequested():
             return replace(order, cancel_requested_at=fact.at)
         case OrderCancelRejected():
             return replace(order, cancel_requested_at=None)
         case OrderFilled():
+            filled = order.filled_quantity + fact.quantity
             return replace(
                 order,
                 fills=order.fills + 1,
-                filled_quantity=order.filled_quantity + fact.quantity,
+                quantity=_traded_of(order, filled),
+                filled_quantity=filled,
                 filled_notional=order.filled_notional + fact.quantity * fact.price,
                 fees=order.fees + (fact.fee if fact.fee_in == "quote" else fact.fee * fact.price),
                 base_fees=order.base_fees + (fact.fee if fact.fee_in == "base" else ZERO),
+                fill_ids=(*order.fill_ids, fact.fill_id) if order.live else (),
+                other_fees=_other_fees(order, fact),
             )
         case OrderRejected() | OrderInDoubt() | OrderCancelled() | OrderExpired():
             return order
         case _:
             assert_never(fact)
+
+
+def _submitted(order: Order, fact: OrderSubmitted) -> Order:
+    """The order in the terms in which it is sent; what was asked for by notional now counts at that price."""
+    mark = order.funds.mark
+    if order.notional is not None:
+        mark = prorate(order.notional, Decimal(1), fact.quantity)
+    replaced = fact.client_id != order.client_id
+    sent = msgspec.structs.replace(
+        order,
+        quantity=fact.quantity,
+        notional=None,
+        limit_price=order.limit_price if fact.limit_price is None else fact.limit_price,
+        trigger_price=order.trigger_price if fact.trigger_price is None else fact.trigger_price,
+        funds=order.funds._replace(mark=mark),
+        client_id=fact.client_id,
+        attempts=fact.attempt,
+        submitted_at=fact.at,
+        submission_expires_at=fact.expires_at,
+        accepted_at=None if replaced else order.accepted_at,
+        venue_order_id="" if replaced else order.venue_order_id,
+    )
+    return _settled(sent)
+
+
+def _traded_of(order: Order, filled: Decimal) -> Decimal | None:
+    """The quantity of an order of which so much has traded; if that is more, it was amended before we heard of it."""
+    if order.quantity is None or filled <= order.quantity:
+        return order.quantity
+    return max(filled, order.quantity_wanted or ZERO)
+
+
+def _settled(order: Order) -> Order:
+    """The order without what it was to become and now is."""
+    if order.amending is None:
+        return order
+    now = (order.quantity, order.limit_price, order.trigger_price)
+    left = Amendment(*(None if asked == known else asked for asked, known in zip(order.amending, now, strict=True)))
+    return msgspec.structs.replace(order, amending=None if left == Amendment() else left)
+
+
+def _other_fees(order: Order, fill: OrderFilled) -> dict[str, Decimal]:
+    if fill.other_fee is None:
+        return order.other_fees
+    paid = order.other_fees.get(fill.other_fee_currency, ZERO) + fill.other_fee
+    return {**order.other_fees, fill.other_fee_currency: paid}
 
 
 def _as_before(order: Order) -> OrderStatus:
@@ -339,7 +360,7 @@ def _as_before(order: Order) -> OrderStatus:
         return "partially_filled"
     if order.triggered_at is not None:
         return "triggered"
-    return "accepted"
+    return "submitted" if order.attempts > 0 and order.accepted_at is None else "accepted"
 
 
 def _reserve(order: Order) -> Decimal:

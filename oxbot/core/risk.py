@@ -58,6 +58,9 @@ class LimitRow(msgspec.Struct, frozen=True, kw_only=True):
 
 RULES: Mapping[str, Rule] = {
     "trading_state": Rule(size.trading_state, (), "state", "the bot and its fleet are active"),
+    "live_arming": Rule(
+        size.live_arming, (), "fault", "a bot that trades with real money is armed, and its account lets entries out"
+    ),
     "data_quality": Rule(size.data_quality, (), "fault", "nothing is wrong with the symbol's data"),
     "short_selling": Rule(size.short_selling, (), "shorts", "only a perpetual is sold short"),
     "one_position_per_symbol": Rule(

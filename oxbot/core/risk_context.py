@@ -51,7 +51,8 @@ class EntryContext(msgspec.Struct, frozen=True, kw_only=True):
     ``exposures`` has a key for every symbol that is committed, held or about to be entered: its notional at the mark,
     unfilled entries included, below 0 for a short. ``correlations`` are those of the entry's symbol with others;
     one that is not there, or is no number, counts as full. ``high_water`` (None: none yet) and ``day_start_equity``
-    have followed deposits and withdrawals. ``order_fault`` says what makes the order itself impossible. ``trades`` are
+    have followed deposits and withdrawals. ``armed``: a paper bot always is.
+    ``order_fault`` says what makes the order itself impossible. ``trades`` are
     the newest closed ones, in any order. ``liquidation_price`` is where the venue would end the position that this
     entry makes. The three ``fleet_`` figures are those of the fleet's other bots, None where unknown.
     """
@@ -75,6 +76,7 @@ class EntryContext(msgspec.Struct, frozen=True, kw_only=True):
     target: Decimal | None = None
     confidence: Decimal | None = None
     trading_state: TradingState = "active"
+    armed: bool = True
     data_ok: bool = True
     order_fault: str | None = None
     correlations: Mapping[Symbol, float] = {}
@@ -89,7 +91,7 @@ class EntryContext(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def price(self) -> Decimal:
-        """The price that distances are measured from: the entry's limit if it has one, else the mark."""
+        """The price that distances are measured from: the worst that its limit or trigger lets it have, or the mark."""
         return self.mark if self.entry_price is None else self.entry_price
 
     @property

@@ -8,7 +8,7 @@ import msgspec
 from events.errors import OxbotError
 from events.values import RiskLimits
 from oxbot.core.bounds import Bounds, count, fraction
-from oxbot.core.money import text
+from oxbot.core.money import AMOUNT_MAX, text
 
 CANDLES_MAX = 10_000
 TRADES_MAX = 100
@@ -33,10 +33,12 @@ class Limit(msgspec.Struct, frozen=True):
 
     @property
     def bounds_text(self) -> str:
-        """The bounds in words."""
+        """The bounds in words; what has no upper bound of its own has that of every number."""
         if self.unit == "yes or no":
             return "yes or no"
-        return f"{self.bounds} and at most leverage_max" if self.leveraged else str(self.bounds)
+        if self.leveraged:
+            return f"{self.bounds} and at most leverage_max"
+        return str(self.bounds) if self.bounds.most is not None else f"{self.bounds} and below {AMOUNT_MAX:f}"
 
 
 _EQUITY = "fraction of equity"

@@ -16,6 +16,11 @@ def trading_state(entry: EntryContext) -> Finding:
     return at_most(0, _STATES[entry.trading_state])
 
 
+def live_arming(entry: EntryContext) -> Finding:
+    """1 if the bot trades with real money and is not armed until after the candle's close, or its account is shut."""
+    return at_most(0, int(not entry.armed))
+
+
 def data_quality(entry: EntryContext) -> Finding:
     """1 if something is wrong with the symbol's data."""
     return at_most(0, int(not entry.data_ok))

@@ -1,17 +1,18 @@
-"""What a bot is at any moment: the fold of its stream."""
+"""The fold of a bot's stream: how each fact changes what the bot is."""
 
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from decimal import Decimal
 from functools import reduce
-from typing import Literal, assert_never
+from typing import assert_never
 
-import msgspec
 from msgspec.structs import replace
 
 from events.bot import (
+    BotArmed,
     BotClaimed,
     BotCreated,
+    BotDisarmed,
     BotFact,
     BotHalted,
     BotNoticed,
@@ -34,149 +35,42 @@ from events.bot import (
     TradingStateSet,
     TradingStateTripped,
 )
-from events.errors import OxbotError
-from events.identifiers import BotId, OrderId, Symbol
-from events.values import Instrument, PaperModel, Sizing
+from events.identifiers import OrderId
+from oxbot.core.bot_state import (
+    INITIAL,
+    UNBORN,
+    BotState,
+    BotStatus,
+    BrokenStream,
+    Standing,
+    standing_at,
+    stricter,
+)
 from oxbot.core.ledger import Booked, Ledger
-from oxbot.core.memory import Memory, Outcome
+from oxbot.core.live import (
+    LIVE_ORDERS_KEPT,
+    SETTLEMENTS_KEPT,
+    candle_of,
+    of_cycle,
+    owed_after,
+    owed_without,
+    settlement,
+    traded_in,
+)
+from oxbot.core.memory import Outcome
 from oxbot.core.money import ZERO, exact, prorate
 from oxbot.core.orders import CLOSED, Order, progressed, requested
-from oxbot.core.trips import ClosedTrade, Note, Refused, Trip, closed_trade, stop_distance
+from oxbot.core.trips import ENTRY_INTENTS, Note, Refused, Trip, closed_trade, stop_distance
 
-BotStatus = Literal["absent", "created", "running", "paused", "stopped", "halted"]
-
-
-class BrokenStream(OxbotError):
-    """A stream whose facts cannot be a bot's life: no creation first, an unknown order, or less than no money."""
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """What holds from the candle that opens at ``since`` on; None: for every candle."""
-
-    status: BotStatus
-    since: datetime | None = None
-    trading: TradingState = "active"
-
-
-UNBORN = Standing("absent")
-
-ONE = Decimal(1)
-_TRADING_STATES: tuple[TradingState, ...] = ("active", "reducing", "halted")
-DEFAULT_SIZING = Sizing()
-DEFAULT_PAPER = PaperModel()
+__all__ = [
+    "INITIAL", "UNBORN", "BotState", "BotStatus", "BrokenStream", "Standing", "evolve", "fold", "standing_at",
+]  # fmt: skip
 
 TRADES_KEPT = 500
 """So many closed trades are at hand for the limits that look back; ``Memory`` counts them all."""
 
 ORDERS_KEPT = 32
 """So many ended orders are at hand for fills that come late."""
-
-
-def standing_at(standings: Sequence[Standing], open_time: datetime) -> Standing:
-    """The last of the standings that counts for the candle that opens then."""
-    for standing in reversed(standings):
-        if standing.since is None or standing.since <= open_time:
-            return standing
-    return UNBORN
-
-
-class BotState(msgspec.Struct, frozen=True, kw_only=True):
-    """A bot: its configuration, its place in the market, its books and its working orders.
-
-    ``cursor`` is the open time of the newest candle that left a fact; ``epoch`` counts the incarnations. ``status`` and
-    ``trading`` are the newest; ``standings`` say, in order of time, which count for which candle after the cursor.
-    ``entries`` are those requested on ``entries_on`` (UTC). ``high_water`` is the highest equity on record, moved by
-    what was deposited and withdrawn; None until the first. ``day_equity`` is that with which ``day`` began, likewise.
-    """
-
-    created: BotCreated | None = None
-    status: BotStatus = "absent"
-    trading: TradingState = "active"
-    standings: tuple[Standing, ...] = ()
-    epoch: int = 0
-    cursor: datetime | None = None
-    ledger: Ledger = Ledger()
-    orders: dict[OrderId, Order] = {}
-    ended: dict[OrderId, Order] = {}
-    orders_requested: int = 0
-    decisions_made: int = 0
-    decided: Note | None = None
-    notes: dict[OrderId, Note] = {}
-    refused: dict[Symbol, tuple[Refused, ...]] = {}
-    trips: dict[Symbol, Trip] = {}
-    trades: tuple[ClosedTrade, ...] = ()
-    memory: Memory = Memory()
-    entries: int = 0
-    entries_on: date | None = None
-    high_water: Decimal | None = None
-    day: date | None = None
-    day_equity: Decimal = ZERO
-
-    @property
-    def configuration(self) -> BotCreated:
-        """How the bot was created; raises ``BrokenStream`` for a bot that was not."""
-        if self.created is None:
-            raise BrokenStream("the bot does not exist")
-        return self.created
-
-    @property
-    def sizing(self) -> Sizing:
-        """How its entries are sized."""
-        return self.configuration.sizing or DEFAULT_SIZING
-
-    @property
-    def paper(self) -> PaperModel:
-        """How its paper venue trades."""
-        return self.configuration.paper or DEFAULT_PAPER
-
-    @property
-    def leverage(self) -> Decimal:
-        """What its perpetuals' notional is of their margin."""
-        return self.configuration.leverage or ONE
-
-    @property
-    def bot_id(self) -> BotId:
-        """The bot's identifier."""
-        return self.configuration.bot_id
-
-    @property
-    def exists(self) -> bool:
-        """Whether the bot was created."""
-        return self.created is not None
-
-    @property
-    def reserved(self) -> Decimal:
-        """Quote currency that working orders keep from being spent twice."""
-        return sum((order.reserved for order in self.orders.values()), ZERO)
-
-    @property
-    def free(self) -> Decimal:
-        """Quote currency that neither a position's margin nor a working order needs."""
-        return self.ledger.free - self.reserved
-
-    def standing_at(self, open_time: datetime) -> Standing:
-        """What counts for a candle after the cursor."""
-        return standing_at(self.standings, open_time)
-
-    def entries_at(self, moment: datetime) -> int:
-        """How many entries were requested on that day (UTC)."""
-        return self.entries if self.entries_on == moment.date() else 0
-
-    def idle_at(self, open_time: datetime) -> bool:
-        """Whether nothing is left to manage from that candle on: stopped, flat, and no order at work."""
-        stopped = self.status == "stopped" and self.standing_at(open_time).status == "stopped"
-        return stopped and not self.ledger.positions and not self.orders
-
-    def instrument(self, symbol: Symbol) -> Instrument:
-        """The instrument of one of the bot's symbols."""
-        return next(known for known in self.configuration.market.instruments if known.symbol == symbol)
-
-    def working(self, symbol: Symbol) -> list[Order]:
-        """The symbol's orders that have not ended, oldest first."""
-        return [order for order in self.orders.values() if order.symbol == symbol]
-
-
-INITIAL = BotState()
 
 
 def evolve(state: BotState, fact: BotFact) -> BotState:
@@ -196,12 +90,15 @@ def _evolve(state: BotState, fact: BotFact) -> BotState:
     match fact:
         # What comes most often first: a type that does not match costs time.
         case DecisionMade():
-            note = Note(fact.decision_id, fact.setup)
-            return replace(state, cursor=fact.at, decisions_made=state.decisions_made + 1, decided=note)
+            note = Note(fact.decision_id, fact.setup, fact.mark)
+            fault = fact.account_fault if fact.intent in ENTRY_INTENTS else state.account_fault
+            return replace(
+                state, cursor=fact.at, decisions_made=state.decisions_made + 1, decided=note, account_fault=fault
+            )
         case OrderDenied():
             setup = state.decided.setup if state.decided else ""
             earlier = [said for said in state.refused.get(fact.symbol, ()) if said.on == fact.at.date()]
-            said = (*earlier, Refused(fact.rule, setup, fact.at.date()))
+            said = (*earlier, Refused(fact.rule, setup, fact.at.date(), fact.value))
             refused = {**state.refused, fact.symbol: said}
             return replace(state, cursor=fact.at, refused=refused)
         case OrderRequested():
@@ -219,10 +116,12 @@ def _with_money(
 ) -> BotState:
     match fact:
         case FundingSettled():
-            return replace(state, cursor=fact.at, ledger=_sound(state, state.ledger.fund(fact)))
+            after = replace(state, ledger=_sound(state, state.ledger.fund(fact)))
+            return _with_settlement(after, fact)
         case PositionLiquidated():
-            after = _with_booked(state, state.ledger.liquidate(fact), reason="liquidation")
-            return replace(after, cursor=fact.at)
+            candle = candle_of(fact.at, state.candle) if state.live else fact.at
+            after = _with_booked(state, state.ledger.liquidate(fact), reason="liquidation", candle=candle)
+            return _with_settlement(after, fact)
         case CapitalDeposited():
             return _with_flow(state, state.ledger.deposit(fact.amount), fact.amount)
         case CapitalWithdrawn():
@@ -231,10 +130,16 @@ def _with_money(
             assert_never(fact)
 
 
+def _with_settlement(state: BotState, fact: FundingSettled | PositionLiquidated) -> BotState:
+    if not state.live:
+        return replace(state, cursor=fact.at)
+    return replace(state, settlements=(*state.settlements, settlement(fact))[-SETTLEMENTS_KEPT:])
+
+
 def _with_life(state: BotState, fact: LifecycleFact) -> BotState:
     match fact:
         case BotCreated():
-            return _with_status(replace(state, created=fact), "created")
+            return replace(state, created=fact, status="created", standings=(Standing("created"),))
         case BotClaimed():
             return replace(state, epoch=fact.epoch)
         case BotNoticed():
@@ -246,7 +151,12 @@ def _with_life(state: BotState, fact: LifecycleFact) -> BotState:
         case BotStopped():
             return _with_status(state, "stopped", fact.effective_at)
         case BotHalted():
-            return _with_status(state, "halted")
+            halted = _with_status(state, "halted", because=f"{fact.rule}: {fact.reason}")
+            return halted if fact.at is None else replace(halted, cursor=fact.at)
+        case BotArmed():
+            return replace(state, armed_until=fact.until, clock_apart=fact.apart)
+        case BotDisarmed():
+            return replace(state, armed_until=None)
         case TradingStateSet():
             return _with_trading(state, fact)
         case TradingStateTripped():
@@ -259,34 +169,48 @@ def _with_life(state: BotState, fact: LifecycleFact) -> BotState:
             assert_never(fact)
 
 
-def _with_status(
-    state: BotState, status: BotStatus, since: datetime | None = None, *, trading: TradingState | None = None
-) -> BotState:
-    """The state under one more standing, without those that can count for no candle after the cursor any more."""
-    trading = trading or state.trading
-    kept = [] if since is None else [known for known in state.standings if known.since is None or known.since < since]
-    if state.cursor is not None:
-        begun = sum(known.since is None or known.since <= state.cursor for known in kept)
-        kept = kept[max(0, begun - 1) :]
-    if not kept or (kept[-1].status, kept[-1].trading) != (status, trading):
-        kept.append(Standing(status, since, trading))
-    return replace(state, status=status, trading=trading, standings=tuple(kept))
+def _with_status(state: BotState, status: BotStatus, since: datetime | None = None, *, because: str = "") -> BotState:
+    standings = _told(state, since, lambda known: replace(known, status=status))
+    return replace(state, status=status, halted=because, standings=standings)
 
 
 def _with_trading(state: BotState, fact: TradingStateSet) -> BotState:
-    """Whoever lets a bot trade again accepts its loss: its drawdown is measured anew from there."""
-    after = _with_status(state, state.status, fact.effective_at, trading=fact.state)
-    return replace(after, high_water=None) if fact.state == "active" else after
+    """Whoever lets the bot itself trade again accepts its loss: its drawdown is measured anew from there."""
+    said = fact.state
+    if fact.scope == "fleet":
+        standings = _told(state, fact.effective_at, lambda known: replace(known, fleet=said))
+        return replace(state, fleet_trading=said, standings=standings)
+    standings = _told(state, fact.effective_at, lambda known: replace(known, own=said))
+    high_water = None if said == "active" else state.high_water
+    return replace(state, own_trading=said, standings=standings, high_water=high_water)
 
 
 def _tightened(state: BotState, trading: TradingState) -> BotState:
-    """The state in which no standing, of now or of a candle to come, lets more through than that; all else stays."""
-    standings = tuple(replace(known, trading=_stricter(known.trading, trading)) for known in state.standings)
-    return replace(state, trading=_stricter(state.trading, trading), standings=standings)
+    """The state in which the bot's own word, of now or of a candle to come, lets through no more than that."""
+    standings = _told(state, None, lambda known: replace(known, own=stricter(known.own, trading)))
+    return replace(state, own_trading=stricter(state.own_trading, trading), standings=standings)
 
 
-def _stricter(one: TradingState, other: TradingState) -> TradingState:
-    return max(one, other, key=_TRADING_STATES.index)
+def _told(state: BotState, since: datetime | None, change: Callable[[Standing], Standing]) -> tuple[Standing, ...]:
+    """The standings once a word that counts from then on has changed them, whatever was said of later candles.
+
+    A word changes its own part of each. Those that can count for no candle after the cursor any more are gone.
+    """
+    before = [known for known in state.standings if since is not None and (known.since is None or known.since < since)]
+    later = list(state.standings[len(before) :])
+    if since is not None and before and not (later and later[0].since == since):
+        later.insert(0, replace(before[-1], since=since))
+    elif since is None and later:
+        later[0] = replace(later[0], since=None)
+    kept = [*before, *map(change, later)]
+    if state.cursor is not None:
+        begun = sum(known.since is None or known.since <= state.cursor for known in kept)
+        kept = kept[max(0, begun - 1) :]
+    return tuple(known for number, known in enumerate(kept) if number == 0 or not _alike(known, kept[number - 1]))
+
+
+def _alike(one: Standing, other: Standing) -> bool:
+    return replace(one, since=other.since) == other
 
 
 def _with_flow(state: BotState, ledger: Ledger, change: Decimal) -> BotState:
@@ -307,16 +231,17 @@ def _with_flow(state: BotState, ledger: Ledger, change: Decimal) -> BotState:
 
 def _with_request(state: BotState, fact: OrderRequested) -> BotState:
     kind = state.instrument(fact.symbol).kind
-    order = requested(fact, taker_fee=state.configuration.fees.taker, kind=kind)
+    decided = state.decided if state.decided and state.decided.decision_id == fact.decision_id else None
+    mark = decided.mark if state.live and decided else None
+    order = requested(fact, taker_fee=state.configuration.fees.taker, kind=kind, mark=mark, live=state.live)
     after = replace(
         state,
-        cursor=fact.at,
+        cursor=_cursor(state, fact),
         orders={**state.orders, fact.order_id: order},
         orders_requested=state.orders_requested + 1,
     )
     if fact.reduce_only or fact.reason != "entry":
-        return after
-    decided = state.decided if state.decided and state.decided.decision_id == fact.decision_id else None
+        return replace(after, owed=owed_without(state.owed, fact)) if state.owed else after
     notes = state.notes if decided is None else {**state.notes, fact.order_id: decided}
     entries, today = state.entries_at(fact.at) + 1, fact.at.date()
     refused = {symbol: known for symbol, known in state.refused.items() if symbol != fact.symbol}
@@ -328,12 +253,19 @@ def _with_progress(state: BotState, fact: OrderProgress) -> BotState:
     if order is None:
         raise BrokenStream(f"{type(fact).__name__} names order {fact.order_id}, which is not at work")
     order = progressed(order, fact)
-    after = replace(_with_order(state, order), cursor=fact.at)
+    after = replace(_with_order(state, order), cursor=_cursor(state, fact))
     if not isinstance(fact, OrderFilled):
         return after
     instrument = state.instrument(order.symbol)
     booked = state.ledger.book(instrument, order.side, fact, leverage=order.leverage)
-    return _with_booked(_with_trip(after, order, fact), booked, reason=order.reason)
+    candle = traded_in(order, fact.at, state.candle) if state.live else fact.at
+    after = _with_trip(after, order, price=fact.price, candle=candle)
+    return _with_booked(after, booked, reason=order.reason, candle=candle)
+
+
+def _cursor(state: BotState, fact: OrderRequested | OrderProgress) -> datetime | None:
+    """Up to which candle the bot has come: its venue's clock moves no live bot on."""
+    return fact.at if not state.live or of_cycle(fact) else state.cursor
 
 
 def _with_order(state: BotState, order: Order) -> BotState:
@@ -342,14 +274,27 @@ def _with_order(state: BotState, order: Order) -> BotState:
         return replace(state, orders=state.orders | {order.order_id: order})
     orders = {name: known for name, known in state.orders.items() if name != order.order_id}
     ended = {name: known for name, known in state.ended.items() if name != order.order_id}
-    newest = dict([*ended.items(), (order.order_id, order)][-ORDERS_KEPT:])
+    kept = LIVE_ORDERS_KEPT if order.live else ORDERS_KEPT
+    newest = dict([*ended.items(), (order.order_id, order)][-kept:])
     notes = state.notes
+    if order.live:
+        owed = _owed(state, order)
+        notes = {name: note for name, note in notes.items() if name in orders or name in newest}
+        return replace(state, orders=orders, ended=newest, notes=notes, owed=owed)
     if order.order_id in notes and order.filled_quantity == 0:
         notes = {name: note for name, note in notes.items() if name != order.order_id}
     return replace(state, orders=orders, ended=newest, notes=notes)
 
 
-def _with_trip(state: BotState, order: Order, fill: OrderFilled) -> BotState:
+def _owed(state: BotState, order: Order) -> dict[OrderId, Order]:
+    """The exits owed once the order has ended, or has traded after its end."""
+    if order.symbol not in state.ledger.positions:
+        return {name: known for name, known in state.owed.items() if name != order.order_id}
+    ends_now = order.order_id in state.orders
+    return owed_after(state.owed, order) if ends_now or order.order_id in state.owed else state.owed
+
+
+def _with_trip(state: BotState, order: Order, *, price: Decimal, candle: datetime) -> BotState:
     """The state after a fill of the order, before it is booked: the first fill of an entry opens the trip."""
     if order.reduce_only or order.symbol in state.trips or order.symbol in state.ledger.positions:
         return state
@@ -359,15 +304,15 @@ def _with_trip(state: BotState, order: Order, fill: OrderFilled) -> BotState:
         decision_id=order.decision_id,
         setup=note.setup if note else "",
         bracket=order.bracket,
-        opened_at=fill.at,
-        stop_distance=stop_distance(order.bracket, fill.price),
+        opened_at=candle,
+        stop_distance=stop_distance(order.bracket, price),
     )
     notes = {name: known for name, known in state.notes.items() if name != order.order_id}
     return replace(state, trips={**state.trips, order.symbol: opened}, notes=notes)
 
 
-def _with_booked(state: BotState, booked: Booked, *, reason: str) -> BotState:
-    """The state with sound books; a round trip that has ended is remembered."""
+def _with_booked(state: BotState, booked: Booked, *, reason: str, candle: datetime) -> BotState:
+    """The state with sound books; a round trip that has ended is remembered by the candles in which it was."""
     ledger = _sound(state, booked.ledger)
     if booked.trip is None:
         return replace(state, ledger=ledger)
@@ -375,17 +320,27 @@ def _with_booked(state: BotState, booked: Booked, *, reason: str) -> BotState:
     trip = state.trips.get(closed.symbol)
     setup = trip.setup if trip else ""
     outcome = Outcome(setup=setup, symbol=closed.symbol, net=closed.net, cost=closed.entry_cost)
+    trade = closed_trade(closed, trip, reason)
+    if state.live:
+        opened_at = trip.opened_at if trip else candle_of(closed.opened_at, state.candle)
+        trade = replace(trade, opened_at=opened_at, closed_at=max(candle, opened_at))
     return replace(
         state,
         ledger=ledger,
+        owed={name: order for name, order in state.owed.items() if order.symbol != closed.symbol},
         trips={symbol: open_trip for symbol, open_trip in state.trips.items() if symbol != closed.symbol},
-        trades=(*state.trades, closed_trade(closed, trip, reason))[-TRADES_KEPT:],
+        trades=(*state.trades, trade)[-TRADES_KEPT:],
         memory=state.memory.remember(outcome),
     )
 
 
 def _sound(state: BotState, ledger: Ledger) -> Ledger:
-    """The books, unless no series of true facts could have led to them."""
+    """The books, unless no series of true facts could have led to them.
+
+    A live bot's venue may take more than was set aside for it, at a worse price or by a fee; what it says is true.
+    """
+    if state.live:
+        return ledger
     overdrawn = ledger.overdrawn(state.configuration.quote)
     if overdrawn is not None:
         raise BrokenStream(f"the books cannot be right: {overdrawn}")

@@ -10,7 +10,7 @@ import msgspec
 from events.bot import Intent
 from events.errors import OxbotError
 from events.identifiers import Symbol
-from events.values import Bracket, Measurement, Parameter, PositionSide, StrategyReference
+from events.values import Bracket, Measurement, Parameter, PositionSide, StrategyReference, TimeInForce
 from oxbot.core.market_view import CandleWindow
 from oxbot.core.memory import NO_MEMORY, Memory
 
@@ -48,9 +48,11 @@ class StrategyState(NamedTuple):
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """What a strategy wants done at the next open, why, and the numbers that made it want that.
 
-    An entry asks for a share of equity and may name a limit (``entry_price``), levels for its exits, which it prefers
-    to the fractions of ``bracket``, and how sure it is (0 to 1). ``setup`` is the name under which the trade will be
-    remembered. "reduce" takes ``reduce_fraction`` of the position off.
+    An entry asks for a share of equity and may name levels for its exits, which it prefers to the fractions of
+    ``bracket``, and how sure it is (0 to 1). With a limit (``entry_price``) it waits for that price or a better one,
+    with ``trigger_price`` until the price has come to there (a stop entry), with both at the limit once it has. A limit
+    may be ``post_only``, and without a trigger an entry may be ioc or fok. ``setup`` is the name under which the trade
+    will be remembered. "reduce" takes ``reduce_fraction`` of the position off, above 0 and at most all of it (1).
     """
 
     intent: Intent
@@ -64,6 +66,9 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     setup: str = ""
     reason: str = ""
     reduce_fraction: Decimal = Decimal(1)
+    trigger_price: Decimal | None = None
+    time_in_force: TimeInForce = "gtc"
+    post_only: bool = False
 
 
 class BoundStrategy(Protocol):
@@ -82,6 +87,35 @@ class BoundStrategy(Protocol):
     def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:
         """What to do at the close of the window's newest candle, or None for nothing."""
         ...
+
+
+class Failed(NamedTuple):
+    """A strategy raised instead of saying what to do; ``reason`` is the exception's type and first line, printable."""
+
+    reason: str
+    error: Exception
+
+
+REASON_MAX = 300
+
+
+def asked(strategy: BoundStrategy, window: CandleWindow, state: StrategyState) -> Signal | Failed | None:
+    """What the strategy says at the close of the window's newest candle; whatever it raises is an answer too."""
+    try:
+        return strategy.observe(window, state)
+    except MemoryError:
+        raise  # says nothing of the strategy
+    except Exception as error:  # noqa: BLE001 - someone else's code can fail in any way, and that is what it does
+        return Failed(_told(error), error)
+
+
+def _told(error: Exception) -> str:
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # noqa: BLE001 - an exception that cannot say what it is
+        lines = []
+    words = f"{type(error).__name__}: {lines[0] if lines else ''}"
+    return "".join(letter if letter.isprintable() else " " for letter in words)[:REASON_MAX].strip()
 
 
 class Strategy(Protocol):

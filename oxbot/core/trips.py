@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from events.bot import Intent
 from events.identifiers import DecisionId, OrderId, Symbol
 from events.values import Bracket, PositionSide
 from oxbot.core.ledger import ClosedTrip
+
+ENTRY_INTENTS: frozenset[Intent] = frozenset({"enter_long", "enter_short"})
 
 
 class Trip(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,18 +45,27 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Note(NamedTuple):
-    """What an entry's decision said that its trade is remembered by."""
+    """What an entry's decision said that its trade is remembered by, and the newest price at that time."""
 
     decision_id: DecisionId
     setup: str
+    mark: Decimal | None = None
 
 
 class Refused(NamedTuple):
-    """One refusal of an entry, of those that a symbol had today: by which rule, of which setup, on which day (UTC)."""
+    """One refusal of an entry, of those that a symbol had today: by which rule, of which setup, on which day (UTC).
+
+    ``value`` is what the rule found.
+    """
 
     rule: str
     setup: str
     on: date
+    value: Decimal = Decimal(0)
+
+    def covers(self, other: "Refused") -> bool:
+        """Whether the other says nothing new: it is the same, at a value within a tenth of this one's."""
+        return other._replace(value=self.value) == self and abs(other.value - self.value) <= abs(self.value) / 10
 
 
 def stop_distance(bracket: Bracket | None, price: Decimal) -> Decimal | None:

@@ -42,6 +42,10 @@ def bot_row(state: BotState, created_at: datetime | None) -> BotRow:
         created_at=created_at or bot.market.begins_at,
         trading=state.trading,
         leverage=text(state.leverage),
+        account=bot.account,
+        armed_until=state.armed_until,
+        fleet_trading=state.fleet_trading,
+        halted=state.halted,
         limits=in_force(bot.limits, LimitsInForce),
         sizing=in_force(state.sizing, SizingInForce),
         paper=in_force(state.paper, PaperInForce),
@@ -147,6 +151,11 @@ def order_row(bot_id: BotId, order: Order, at: datetime, *, note: str = "") -> O
         leverage=text(order.leverage),
         trailing_fraction=_optional(order.trailing_fraction),
         activation_price=_optional(order.activation_price),
+        client_id=order.client_id,
+        venue_order_id=order.venue_order_id,
+        submitted_at=order.submitted_at,
+        attempts=order.attempts,
+        other_fees=tuple((currency, text(paid)) for currency, paid in sorted(order.other_fees.items())),
     )
 
 

@@ -1,6 +1,5 @@
 """The fold of a bot's stream into its rows: pure, so that the same log gives the same bytes."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from typing import assert_never
@@ -8,8 +7,10 @@ from typing import assert_never
 import msgspec
 
 from events.bot import (
+    BotArmed,
     BotClaimed,
     BotCreated,
+    BotDisarmed,
     BotFact,
     BotHalted,
     BotNoticed,
@@ -33,6 +34,7 @@ from events.bot import (
 from events.envelope import RecordedEvent
 from events.identifiers import BOT_STREAM_PREFIX, StreamId, Symbol
 from oxbot.core.ledger import ClosedTrip
+from oxbot.core.live import candle_of
 from oxbot.core.money import exact, text
 from oxbot.core.orders import Order
 from oxbot.core.state import INITIAL, BotState, evolve
@@ -53,12 +55,16 @@ LATE_FILL = "it traded after its end"
 
 
 class BotBooks(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the fold must remember of a bot between two events."""
+    """All that the fold must remember of a bot between two events.
+
+    ``money_since`` is the candle from which on the newest holdings count: what comes late cannot change an older one.
+    """
 
     state: BotState = INITIAL
     created_at: datetime | None = None
     trades: int = 0
     decision: DecisionRow | None = None
+    money_since: datetime | None = None
 
 
 Step = tuple[BotBooks, list[Draft]]
@@ -88,19 +94,22 @@ def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: date
         case OrderDenied():
             return _denied(after, fact)
         case FundingSettled():
-            return after, [*_money(after.state, fact.at), *_position(after.state, fact.symbol)]
+            after, money = _money(after, fact.at)
+            return after, [*money, *_position(after.state, fact.symbol)]
         case PositionLiquidated():
             trip = before.state.ledger.liquidate(fact).trip
-            return _traded(after, [*_money(after.state, fact.at), *_position(after.state, fact.symbol)], trip)
+            after, money = _money(after, fact.at)
+            return _traded(after, [*money, *_position(after.state, fact.symbol)], trip)
         case CapitalDeposited() | CapitalWithdrawn():
             since = after.state.cursor or after.state.configuration.market.begins_at
-            return after, list(_money(after.state, since))
+            return _money(after, since)
         case BotCreated():
             after = msgspec.structs.replace(after, created_at=occurred_at)
-            return after, [_bot(after), *_money(after.state, fact.market.begins_at)]
-        case BotStarted() | BotPaused() | BotStopped() | BotHalted():
+            after, money = _money(after, fact.market.begins_at)
+            return after, [_bot(after), *money]
+        case BotStarted() | BotPaused() | BotStopped() | BotArmed() | BotDisarmed():
             return after, [_bot(after)]
-        case TradingStateSet() | TradingStateTripped():
+        case TradingStateSet() | TradingStateTripped() | BotHalted():
             return after, [_bot(after), _portfolio(after.state)]
         case HighWaterRaised() | DayOpened():
             return after, [_portfolio(after.state)]
@@ -139,11 +148,8 @@ def _denied(after: BotBooks, fact: OrderDenied) -> Step:
 def _filled(before: BotBooks, after: BotBooks, fact: OrderFilled) -> Step:
     order = _known(after.state, fact)
     note = "" if fact.order_id in before.state.orders else LATE_FILL
-    rows = [
-        _order(after.state, order, fact.at, note=note),
-        *_money(after.state, fact.at),
-        *_position(after.state, order.symbol),
-    ]
+    after, money = _money(after, fact.at)
+    rows = [_order(after.state, order, fact.at, note=note), *money, *_position(after.state, order.symbol)]
     if order.symbol in after.state.ledger.positions:
         return after, rows
     instrument = before.state.instrument(order.symbol)
@@ -180,9 +186,14 @@ def _bot(books: BotBooks) -> Draft:
     return Draft("bots", books.state.bot_id, "", partial(bot_row, books.state, books.created_at))
 
 
-def _money(state: BotState, since: datetime) -> Iterator[Draft]:
-    yield _portfolio(state)
-    yield Draft("holdings", state.bot_id, moment_key(since), partial(holding_row, state, since))
+def _money(books: BotBooks, at: datetime) -> Step:
+    """The bot's money, and what it holds from that candle on: a venue's moment counts from the candle it lies in."""
+    state, since = books.state, at
+    if state.live:
+        since = max(candle_of(at, state.candle), books.money_since or at)
+        books = msgspec.structs.replace(books, money_since=since)
+    holdings = Draft("holdings", state.bot_id, moment_key(since), partial(holding_row, state, since))
+    return books, [_portfolio(state), holdings]
 
 
 def _portfolio(state: BotState) -> Draft:
@@ -204,5 +215,5 @@ def _owner(stream: StreamId) -> str | None:
     return stream[len(BOT_STREAM_PREFIX) :] if stream.startswith(BOT_STREAM_PREFIX) else None
 
 
-BOTS = Projection("bots", 4, BOT_VIEWS, _owner, BotBooks, project)
-"""What bots are, own and did. Version 4: a bot's row says all that it was created with."""
+BOTS = Projection("bots", 5, BOT_VIEWS, _owner, BotBooks, project)
+"""What bots are, own and did. Version 5: a bot's row says what its fleet lets through, and of what it was halted."""

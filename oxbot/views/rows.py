@@ -56,7 +56,11 @@ class RowOfBot(Row, frozen=True, kw_only=True):
 
 
 class BotLine(RowOfBot, frozen=True, kw_only=True):
-    """A bot in a list of them. ``trading`` is what the risk gate lets through."""
+    """A bot in a list of them. ``trading`` is what the risk gate lets through, and ``fleet_trading`` its fleet's part.
+
+    ``halted`` says by which rule, and why, a bot of that status was halted.
+    With an ``account`` it is live, and enters until ``armed_until``.
+    """
 
     view: ClassVar[ViewName] = "bots"
     fleet: str
@@ -73,6 +77,10 @@ class BotLine(RowOfBot, frozen=True, kw_only=True):
     created_at: datetime
     trading: TradingState = "active"
     leverage: Amount = "1"
+    account: str | None = None
+    armed_until: datetime | None = None
+    fleet_trading: TradingState = "active"
+    halted: str = ""
 
 
 class BotRow(BotLine, frozen=True, kw_only=True):
@@ -147,7 +155,11 @@ class PositionRow(RowOfBot, frozen=True, kw_only=True):
 
 
 class OrderRow(RowOfBot, frozen=True, kw_only=True):
-    """An order from request to end."""
+    """An order from request to end.
+
+    A live bot's was sent under ``client_id``, at last at ``submitted_at``, ``attempts`` times in all. ``other_fees``
+    were taken in currencies that are not the bot's money.
+    """
 
     view: ClassVar[ViewName] = "orders"
     order_id: OrderId
@@ -176,6 +188,11 @@ class OrderRow(RowOfBot, frozen=True, kw_only=True):
     leverage: Amount = "1"
     trailing_fraction: Amount | None = None
     activation_price: Amount | None = None
+    client_id: str = ""
+    venue_order_id: str = ""
+    submitted_at: datetime | None = None
+    attempts: int = 0
+    other_fees: tuple[tuple[str, Amount], ...] = ()
 
     @property
     def key(self) -> str:

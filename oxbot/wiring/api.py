@@ -21,15 +21,18 @@ from oxbot.api.app import create_app
 from oxbot.api.services import Services
 from oxbot.api.sign_in_limit import SignInLimit
 from oxbot.api.tokens import Tokens
+from oxbot.app.account_directory import AccountDirectory, AccountFailures
 from oxbot.app.accounts import Accounts
 from oxbot.app.bots import BotCommands
 from oxbot.app.clock import SystemClock
 from oxbot.app.equity import EquityReader, MarketTime
 from oxbot.app.projections import Projections
+from oxbot.config import Secret
 from oxbot.wiring.audit import prover
 from oxbot.wiring.privacy import privacy, subject_keys
 from oxbot.wiring.stores import Database, Stores, open_stores
 from oxbot.wiring.strategies import usable_strategies
+from oxbot.wiring.venue_accounts import account_reader, venue_accounts
 
 CONNECTIONS = 4
 LOG_SECONDS = 5.0
@@ -51,6 +54,7 @@ class ApiPlan(msgspec.Struct, frozen=True, kw_only=True):
     commands: Callable[[Stores], BotCommands]
     market_time: MarketTime
     announce: Callable[[str], None]
+    venue_key: Secret | None = None
 
 
 async def serve_api(plan: ApiPlan) -> None:
@@ -105,14 +109,17 @@ async def _open_services(plan: ApiPlan, tokens: Tokens) -> AsyncIterator[Service
         if password is not None:
             plan.announce(f"sign in as admin with the password {password} (shown this once)")
         projections = Projections(stores.log, stores.views)
+        directory = AccountDirectory(stores.log)
         yield Services(
             views=stores.views,
             projections=projections,
             bots=plan.commands(stores),
             strategies=usable_strategies(),
-            failing=PostgresFailingBots(stores.pool),
+            failing=AccountFailures(PostgresFailingBots(stores.pool), directory),
             equity=EquityReader(stores.views, stores.candles, plan.market_time),
             accounts=accounts,
+            venue_accounts=venue_accounts(stores, plan.home, plan.venue_key, actor="api"),
+            account_reader=account_reader(stores, directory),
             tokens=tokens,
             readiness=PostgresReadiness(stores.pool, projections),
             checkpoints=PostgresCheckpoints(stores.pool, Codec()),

@@ -12,6 +12,12 @@ FIXED: Mapping[str, int] = {"starter": 4, "api": 4, "market": 1, "projector": 2,
 GATEWAY = 2
 """A gateway appends over one connection and reads over another, so that a long read holds up no append."""
 
+EXECUTION = 2
+"""An execution waits for news in the log over one connection and appends over the other."""
+
+NOTIFIER = 2
+"""The notifier waits for news in the log over one connection and keeps its outbox over the other."""
+
 
 class HostConnections(msgspec.Struct, frozen=True, kw_only=True):
     """How hosts reach the log: the first ``direct`` over a connection each, the others by a gateway on these nodes."""
@@ -20,15 +26,33 @@ class HostConnections(msgspec.Struct, frozen=True, kw_only=True):
     gateways: tuple[str, ...]
 
 
-def share_out(connections_max: int, nodes: Sequence[str]) -> HostConnections:
+def accounts_that_fit(connections_max: int, *, notifier: bool) -> int:
+    """For how many accounts' executions there are connections beside all that an installation cannot do without."""
+    left = connections_max - sum(FIXED.values()) - NOTIFIER * notifier - GATEWAY
+    return max(0, left // EXECUTION)
+
+
+def too_few(connections_max: int, room: int) -> str:
+    """What is to be done for the accounts beyond those that there is room for."""
+    return (
+        f"OXBOT_CONNECTIONS_MAX is {connections_max}, which leaves connections for {room} accounts; each one more "
+        f"needs {EXECUTION} more, and oxbot up to be started again"
+    )
+
+
+def share_out(
+    connections_max: int, nodes: Sequence[str], *, executions: int = 0, notifier: bool = False
+) -> HostConnections:
     """A gateway for each node while they fit, and every connection that is left over to a host of its own.
 
     Which host goes which way depends on its number alone, so a restarted supervisor decides as the one before it did.
     Raises ``InvalidSetting`` if there is no room for a single gateway.
     """
-    left = connections_max - sum(FIXED.values())
+    once = sum(FIXED.values()) + EXECUTION * executions + NOTIFIER * notifier
+    left = connections_max - once
     if left < GATEWAY:
-        needed = sum(FIXED.values()) + GATEWAY
-        raise InvalidSetting(f"setting: OXBOT_CONNECTIONS_MAX is {connections_max}, but must be at least {needed}")
+        raise InvalidSetting(
+            f"setting: OXBOT_CONNECTIONS_MAX is {connections_max}, but must be at least {once + GATEWAY}"
+        )
     gateways = tuple(nodes[: left // GATEWAY])
     return HostConnections(direct=left - GATEWAY * len(gateways), gateways=gateways)

@@ -1,18 +1,23 @@
-"""A process that runs a market: played from the candle store, or made as time passes."""
+"""A process that runs a market: played from the candle store, made as time passes, or followed at a venue."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import islice
 
 import msgspec
 
 from events.identifiers import Symbol, VenueName
-from events.values import Timestamp
+from events.values import Instrument, Timestamp
+from oxbot.adapters.ccxt_candles import CcxtCandleSource, ClockOf, open_candles
+from oxbot.adapters.ccxt_instruments import instruments
+from oxbot.adapters.ccxt_urls import VenueAddresses
 from oxbot.adapters.synthetic_market import SyntheticMarket
 from oxbot.app.candle_store import CandleStore
-from oxbot.app.clock import SystemClock
-from oxbot.app.market_runner import MarketPace, MarketRunner, MaximumPace, Pace
+from oxbot.app.clock import Clock, SystemClock
+from oxbot.app.live_market import LiveVenueMarket
+from oxbot.app.live_market_time import LiveTiming
+from oxbot.app.market_runner import Market, MarketPace, MarketRunner, MaximumPace, Pace
 from oxbot.app.stored_frames import StoredFrames
 from oxbot.core.candles import Candle, Frame, Series, timeframe_duration
 from oxbot.wiring.stores import Database, Stores, open_stores
@@ -52,7 +57,43 @@ class LiveSyntheticMarket(msgspec.Struct, frozen=True, kw_only=True, tag="synthe
         return SyntheticMarket(self.seed, self.symbols, self.timeframe, self.begins_at)
 
 
-MarketPlan = PlayedMarket | LiveSyntheticMarket
+class VenueMarket(msgspec.Struct, frozen=True, kw_only=True, tag="venue"):
+    """A venue's own market. ``stored_as`` names its series and its stream, so that a test venue's are not a real one's.
+
+    ``addresses`` are where it is reached, if not where it always is; ``demo``: in the venue's demo mode. ``clock_of``
+    and the timing's speed are for a test venue whose market has a clock of its own.
+    """
+
+    venue: str
+    stored_as: VenueName
+    timeframe: str
+    symbols: tuple[Symbol, ...]
+    begins_at: Timestamp
+    addresses: VenueAddresses | None = None
+    demo: bool = False
+    clock_of: ClockOf = "server"
+    timing: LiveTiming = LiveTiming()
+
+    def open_source(self) -> AbstractAsyncContextManager[CcxtCandleSource]:
+        """Its candles."""
+        return open_candles(
+            self.venue,
+            symbols=self.symbols,
+            timeframe=self.timeframe,
+            clock=SystemClock(),
+            addresses=self.addresses,
+            demo=self.demo,
+            clock_of=self.clock_of,
+        )
+
+    async def read_instruments(self) -> tuple[Instrument, ...]:
+        """What the venue says of its symbols. Raises ``SourceRefused``, ``SourceUnavailable`` or ``VenueUnfit``."""
+        async with self.open_source() as source:
+            await source.load()
+            return instruments(source.markets(), self.symbols)
+
+
+MarketPlan = PlayedMarket | LiveSyntheticMarket | VenueMarket
 
 
 class GeneratedFrames:
@@ -107,11 +148,60 @@ class LiveTerms:
         return self._begins_at if extent is None else extent.last + timeframe_duration(self.timeframe)
 
 
+class VenueTerms:
+    """What a venue's market offers to new bots; implements ``MarketTerms``. ``offered`` is what the venue said."""
+
+    def __init__(
+        self, plan: VenueMarket, offered: Sequence[Instrument], store: CandleStore, clock: Clock | None = None
+    ) -> None:
+        self.venue = plan.stored_as
+        self.timeframe = plan.timeframe
+        self.instruments = tuple(offered)
+        self._plan = plan
+        self._store = store
+        self._clock = clock or SystemClock()
+
+    async def next_open(self) -> datetime:
+        """The open time of the candle after the newest stored one, or, if that is old, of the one that closed last.
+
+        So a bot that is created after an outage does not begin by living through it.
+        """
+        step = timeframe_duration(self.timeframe)
+        extents = [await self._store.extent(Series(self.venue, one.symbol, self.timeframe)) for one in self.instruments]
+        newest = max((extent.last for extent in extents if extent is not None), default=self._plan.begins_at - step)
+        if self._plan.clock_of != "server":
+            return newest + step
+        seconds = step.total_seconds()
+        forming = datetime.fromtimestamp(self._clock.now().timestamp() // seconds * seconds, UTC)
+        return max(newest + step, forming - step)
+
+
 @asynccontextmanager
-async def open_market(plan: MarketPlan, database: Database) -> AsyncIterator[MarketRunner]:
+async def open_market(plan: MarketPlan, database: Database) -> AsyncIterator[Market]:
     """The market's runner."""
     async with open_stores(database, "oxbot_market", name="market", connections=1) as stores:
-        yield _played(plan, stores) if isinstance(plan, PlayedMarket) else _synthetic(plan, stores)
+        match plan:
+            case PlayedMarket():
+                yield _played(plan, stores)
+            case LiveSyntheticMarket():
+                yield _synthetic(plan, stores)
+            case VenueMarket():
+                async with plan.open_source() as source:
+                    yield _venue(plan, source, stores)
+
+
+def _venue(plan: VenueMarket, source: CcxtCandleSource, stores: Stores) -> LiveVenueMarket:
+    return LiveVenueMarket(
+        source,
+        venue=plan.stored_as,
+        timeframe=plan.timeframe,
+        symbols=plan.symbols,
+        begins_at=plan.begins_at,
+        store=stores.candles,
+        log=stores.log,
+        clock=SystemClock(),
+        timing=plan.timing,
+    )
 
 
 def _played(plan: PlayedMarket, stores: Stores) -> MarketRunner:

@@ -17,8 +17,8 @@ from oxbot.core.strategy import BoundStrategy, Signal, Strategies, Strategy, Str
 GROUP = "oxbot.strategies"
 _NEEDED = ("name", "version", "parameters", "bind")
 _DECIMALS = ("size_fraction", "reduce_fraction")
-_DECIMALS_OR_NONE = ("entry_price", "stop_loss", "take_profit", "confidence")
-_TEXTS = ("setup", "reason")
+_DECIMALS_OR_NONE = ("entry_price", "trigger_price", "stop_loss", "take_profit", "confidence")
+_TEXTS = ("setup", "reason", "time_in_force")
 
 logger = structlog.get_logger(__name__)
 
@@ -81,7 +81,7 @@ def _plug_ins() -> Iterator[_Found]:
 class _Plugged:
     """A strategy of others: what goes wrong in it is told as a fault of it, not of oxbot.
 
-    What its bound strategy raises at a candle stays as it is: it stops that bot, and its host logs the traceback.
+    What its bound strategy raises at a candle stays as it is: it halts that bot.
     """
 
     def __init__(self, strategy: Strategy, described: str) -> None:
@@ -159,6 +159,7 @@ def _signal_fault(signal: object) -> str | None:
         *((name, str, False) for name in _TEXTS),
         ("bracket", Bracket, True),
         ("measurements", tuple, False),
+        ("post_only", bool, False),
     ]
     for name, kind, optional in wanted:
         value: object = getattr(signal, name)

@@ -1,9 +1,11 @@
 """The whole API over stores of the test's choice: real use cases, a real projector, a client for each role."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -24,11 +26,14 @@ from oxbot.adapters.memory_failing_bots import MemoryFailingBots
 from oxbot.adapters.memory_seal import MemorySeal
 from oxbot.adapters.memory_subject_keys import MemoryKeyTable
 from oxbot.adapters.memory_tree import MemoryTree
+from oxbot.adapters.memory_venue_credentials import MemoryCredentialsTable
 from oxbot.adapters.memory_views import MemoryViews
 from oxbot.api.app import create_app
 from oxbot.api.services import Services
 from oxbot.api.sign_in_limit import SignInLimit
 from oxbot.api.tokens import SignedIn, Tokens
+from oxbot.app.account_directory import AccountDirectory, AccountFailures
+from oxbot.app.account_report import AccountReader
 from oxbot.app.accounts import Accounts, CredentialStore
 from oxbot.app.audit_proof import Prover
 from oxbot.app.bots import BotCommands
@@ -38,11 +43,15 @@ from oxbot.app.projection import ProjectionRunner
 from oxbot.app.projections import Projections
 from oxbot.app.readiness import Check
 from oxbot.app.sealer import Sealer
+from oxbot.app.venue_accounts import VenueAccounts
+from oxbot.config import Secret
 from oxbot.core.account import UserId
 from oxbot.core.bot import BotDecider
 from oxbot.core.strategies import built_in
 from oxbot.views.fold import row_change
 from oxbot.views.rows import Row
+from oxbot.wiring.venue_accounts import check_venue
+from oxbot.wiring.venue_keys import SealedKeys
 from tests.app.stored_views import plant
 
 BTC = Symbol("BTC/USDT")
@@ -106,6 +115,15 @@ class Stage:
         self.projection = ProjectionRunner(self.log, self.views)
         keys = AesGcmSubjectKeys(MemoryKeyTable(), KEY)
         self.accounts = Accounts(self.log, credentials or MemoryCredentials(), keys, Argon2Passwords(), now=now)
+        self.venue_keys = MemoryCredentialsTable()
+        self.directory = AccountDirectory(self.log)
+        self.venue_accounts = VenueAccounts(
+            self.log,
+            SealedKeys(self.venue_keys, Path("nowhere"), Secret(b64encode(KEY).decode())),
+            check_venue=check_venue,
+            now=now,
+            actor="api",
+        )
         self.closed = False
         self.app: Starlette = create_app(self.open_services)
 
@@ -126,9 +144,11 @@ class Stage:
                 strategies=built_in(),
             ),
             strategies=built_in(),
-            failing=self.failing,
+            failing=AccountFailures(self.failing, self.directory),
             equity=EquityReader(self.views, self.candles, FirstDay()),
             accounts=self.accounts,
+            venue_accounts=self.venue_accounts,
+            account_reader=AccountReader(self.log, self.directory, BotDecider(built_in()), now=now),
             tokens=self.tokens,
             readiness=self.readiness,
             checkpoints=self.tree,

@@ -24,6 +24,15 @@ RULES: dict[tuple[str, str], Access] = {
     ("POST", "/api/v1/bots/{bot_id}/start"): "trader",
     ("POST", "/api/v1/bots/{bot_id}/pause"): "trader",
     ("POST", "/api/v1/bots/{bot_id}/stop"): "trader",
+    ("POST", "/api/v1/bots/{bot_id}/arm"): "admin",
+    ("POST", "/api/v1/bots/{bot_id}/disarm"): "admin",
+    ("GET", "/api/v1/venue-accounts"): "viewer",
+    ("POST", "/api/v1/venue-accounts"): "admin",
+    ("GET", "/api/v1/venue-accounts/{account}"): "viewer",
+    ("PUT", "/api/v1/venue-accounts/{account}/keys"): "admin",
+    ("POST", "/api/v1/venue-accounts/{account}/arm"): "admin",
+    ("POST", "/api/v1/venue-accounts/{account}/disarm"): "admin",
+    ("POST", "/api/v1/venue-accounts/{account}/kill"): "admin",
     ("POST", "/api/v1/bots/{bot_id}/trading-state"): "trader",
     ("POST", "/api/v1/bots/{bot_id}/deposits"): "trader",
     ("POST", "/api/v1/bots/{bot_id}/withdrawals"): "trader",
@@ -66,7 +75,7 @@ async def test_every_operation_is_open_to_exactly_those_roles_that_its_rule_name
 ) -> None:
     needed = RULES[method, path]
     async with stage.client(role) as client:
-        response = await client.request(method, path.replace("{bot_id}", BOT), json={} if method == "POST" else None)
+        response = await client.request(method, path.replace("{bot_id}", BOT), json=None if method == "GET" else {})
 
     if RANKS[role or "anyone"] >= RANKS[needed]:
         assert response.status_code not in (403, 405, 500)

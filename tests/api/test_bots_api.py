@@ -134,7 +134,7 @@ async def test_a_bot_is_started_paused_and_stopped(stage: Stage) -> None:
         ({"name": 7}, "unprocessable-content", "`$.name` must be text, not 7"),
         ({"symbols": []}, "unknown-symbol", "at least one symbol"),
         ({"limits": {"positions_max": 10**23}}, "invalid-limits", "must be below 1000000000000000"),
-        ({"limits": {"positions_max": 1.5}}, "unprocessable-content", "must be a whole number, at least 1, not 1.5"),
+        ({"limits": {"positions_max": 1.5}}, "unprocessable-content", "at least 1 and below 1000000000000000, not 1.5"),
         ({"limits": 5}, "unprocessable-content", "`$.limits` must be an object with fields such as"),
         ({"paper": {"seed": 10**23}}, "invalid-command", "paper seed must be at least"),
         ({"fees": {"maker": "0.002"}}, "invalid-command", "fee maker 0.002 must not be above taker 0.001"),

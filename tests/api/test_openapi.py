@@ -77,7 +77,7 @@ STRUCTURE: Json = {
             "propertyNames": {"pattern": "^/"},
             "additionalProperties": {
                 "type": "object",
-                "propertyNames": {"enum": ["get", "post"]},
+                "propertyNames": {"enum": ["get", "post", "put"]},
                 "additionalProperties": {"$ref": "#/$defs/operation"},
             },
         },
@@ -165,10 +165,11 @@ async def test_answers_have_the_described_type_and_schema(stage: Stage, path: st
     async with stage.client("admin") as client:
         made = await client.post("/api/v1/bots", json={"name": "one", "symbols": ["BTC/USDT"]})
         bot_id = str(json(made)["bot_id"])
+        await client.post("/api/v1/venue-accounts", json={"account": "main", "venue": "okx"})
         await stage.project()
         await stage.seal()
         await stage.store(trade(1), portfolio(BOT), position(BTC))
-        known = {"{bot_id}": bot_id, "{position}": "1", "{strategy}": "trinity"}
+        known = {"{bot_id}": bot_id, "{position}": "1", "{strategy}": "trinity", "{account}": "main"}
         response = await client.get(re.sub(r"{\w+}", lambda name: known[name[0]], path) + query)
 
     answers = part(document, "paths", path, "get", "responses", str(response.status_code), "content")

@@ -78,6 +78,23 @@ async def test_a_bot_is_halted_and_let_go_on(stage: Stage) -> None:
     assert first == TradingStateSet(state="halted", reason="news", scope="bot", effective_at=START)
 
 
+async def test_a_bot_that_is_let_go_on_in_a_halted_fleet_stays_halted_and_the_answer_says_why(stage: Stage) -> None:
+    bot_id = await made(stage, {"name": "one", "symbols": [BTC]})
+    path = f"{BOTS}/{bot_id}/trading-state"
+    async with stage.client("trader") as client:
+        await client.post(FLEET, json={"state": "halted"})
+        await client.post(path, json={"state": "reducing"})
+        answer = json(await client.post(path, json={"state": "active"}))
+        await client.post(path, json={"state": "reducing"})
+        lifted = items(await client.post(FLEET, json={"state": "active"}))
+        await stage.project()
+        shown = json(await client.get(f"{BOTS}/{bot_id}"))
+    assert (answer["trading"], answer["note"]) == ("halted", "its fleet is halted")
+    standing = {"bot_id": bot_id, "status": "created", "trading": "reducing", "note": "it itself is reducing"}
+    assert lifted == [{"bot_id": bot_id, "standing": {**standing, "version": 7}, "refusal": ""}]
+    assert (shown["trading"], shown["fleet_trading"], shown["halted"]) == ("reducing", "active", "")
+
+
 async def test_the_fleets_switch_tells_every_bot_and_says_so_of_each(stage: Stage) -> None:
     one, two = [await made(stage, {"name": name, "symbols": [BTC]}) for name in ("one", "two")]
     ended = await made(stage, {"name": "three", "symbols": [BTC]})

@@ -263,7 +263,10 @@ async def written(facts: Sequence[BotFact]) -> MemoryEventLog:
 
 async def write(log: EventLog, facts: Sequence[BotFact], stream: StreamId = STREAM) -> None:
     """Append the facts to a bot's stream, each at the close of its candle where it has one."""
-    events = [NewEvent(event_id=new_event_id(), occurred_at=getattr(fact, "at", START), fact=fact) for fact in facts]
+    moments = [getattr(fact, "at", None) or START for fact in facts]
+    events = [
+        NewEvent(event_id=new_event_id(), occurred_at=at, fact=fact) for at, fact in zip(moments, facts, strict=True)
+    ]
     await log.append(stream, events, expected=ANY_VERSION)
 
 

@@ -50,7 +50,7 @@ async def test_a_bot_that_is_created_after_the_switch_is_told_it_too(log: Memory
     assert await created(commands(log), LATE) == CommandResult(LATE, 3, "created", state)
     assert await commands(log).start(LATE) == CommandResult(LATE, 4, "running", state)
 
-    said = TradingStateSet(state=state, reason="as its fleet", effective_at=moment(12))
+    said = TradingStateSet(state=state, reason="as its fleet", scope="fleet", effective_at=moment(12))
     assert await told(log, LATE) == [said]
 
 
@@ -93,11 +93,61 @@ async def test_a_bot_whose_creator_died_before_its_second_look_is_told_at_its_st
     assert [said.reason for said in await told(log, LATE)] == ["as its fleet"]
 
 
-async def test_a_bot_that_was_let_trade_on_its_own_keeps_that_when_it_is_started_again(log: MemoryEventLog) -> None:
+async def test_no_word_to_a_bot_alone_lets_it_past_its_fleets_switch_and_the_answer_says_so(
+    log: MemoryEventLog,
+) -> None:
     await switch_fleet(commands(log), "halted")
-    await commands(log).set_trading(FIRST, "active")
+    for state in ("reducing", "active"):
+        told_alone = await commands(log).set_trading(FIRST, state)
+        assert (told_alone.trading, told_alone.note) == ("halted", "its fleet is halted")
+    assert (await commands(log).start(FIRST)).trading == "halted"
+
+
+async def test_lifting_the_switch_restores_what_each_bot_was_under(log: MemoryEventLog) -> None:
+    await created(commands(log), LATE)
+    await commands(log).set_trading(LATE, "reducing")
+    await switch_fleet(commands(log), "halted")
+    lifted = await switch_fleet(commands(log), "active")
+    assert [(result.bot_id, result.trading, result.note) for _, result, _ in lifted if result] == [
+        (FIRST, "active", ""),
+        (LATE, "reducing", "it itself is reducing"),
+    ]
+
+
+@pytest.mark.parametrize("switch", ["active", "halted"])
+async def test_a_bot_that_the_switch_did_not_reach_is_told_at_its_next_start(
+    log: MemoryEventLog, switch: TradingState
+) -> None:
+    """Whoever set it died after it was on record; and so did whoever would have started the bot, once before."""
+    await switch_fleet(commands(log), "reducing")
+    await commands(log).set_fleet_trading(switch)
     await commands(log).pause(FIRST)
-    assert (await commands(log).start(FIRST)).trading == "active"
+    assert (await commands(log).start(FIRST)).trading == switch
+    assert [(said.state, said.scope) for said in await told(log, FIRST)] == [("reducing", "fleet"), (switch, "fleet")]
+
+
+async def test_a_start_follows_a_switch_that_is_set_again_while_it_tells_the_bot(log: MemoryEventLog) -> None:
+    """The switch is turned just before the start's word to the bot is on record, and the bot is not asked again."""
+    await switch_fleet(commands(log), "halted")
+    await commands(log).set_fleet_trading("active")
+
+    async def before(number: int, events: Sequence[NewEvent]) -> None:
+        del events
+        if number == 1:
+            await commands(log).set_fleet_trading("reducing")
+
+    assert (await commands(HookedLog(log, before=before)).start(FIRST)).trading == "reducing"
+
+
+async def test_a_bot_of_another_fleet_is_started_as_its_own_fleet(log: MemoryEventLog) -> None:
+    others = BotCommands(
+        log, DECIDER, fleet=FleetName("fleet-2"), market=GivenMarket(), fees=FEES, now=lambda: START, actor="x"
+    )
+    await created(others, LATE)
+    await switch_fleet(commands(log), "halted")
+    assert (await commands(log).start(LATE)).trading == "active"
+    await others.set_fleet_trading("reducing")
+    assert (await commands(log).start(LATE)).trading == "reducing"
 
 
 async def test_a_bot_that_is_created_while_the_switch_is_set_is_found(log: MemoryEventLog) -> None:

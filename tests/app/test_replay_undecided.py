@@ -2,6 +2,7 @@
 
 import pytest
 
+from events.bot import BotHalted
 from oxbot.app.redecide import Redecided
 from oxbot.app.replay import Undecided, redecide_or_say
 from oxbot.core.bot import BotDecider
@@ -56,10 +57,6 @@ async def test_a_life_is_decided_again_by_the_strategy_that_decided_it() -> None
         (Strategies(), "strategy 'ema_cross' is not known"),
         (Strategies(unusable={"ema_cross": "strategy plug-in 'ema_cross': no licence"}), "no licence"),
         (Strategies(Newer()), "strategy ema_cross has version 2; the bot runs 1"),
-        (
-            Strategies(Broken()),  # type: ignore[arg-type]  # its share of equity is never asked for
-            "its strategy failed: ValueError: a bad dream (test_replay_undecided.py:",
-        ),
     ],
 )
 async def test_a_bot_whose_strategy_cannot_decide_it_is_named_with_the_reason(
@@ -69,3 +66,12 @@ async def test_a_bot_whose_strategy_cannot_decide_it_is_named_with_the_reason(
     assert isinstance(result, Undecided)
     assert result.bot_id == BOT
     assert words in result.reason
+
+
+async def test_that_the_strategy_fails_now_and_did_not_is_a_difference_that_says_so() -> None:
+    broken = Strategies(Broken())  # type: ignore[arg-type]  # its share of equity is never asked for
+    result = await again(BotDecider(broken))
+    assert isinstance(result, Redecided)
+    assert result.difference is not None
+    [halted] = [fact for fact in result.difference.decided if isinstance(fact, BotHalted)]
+    assert (halted.rule, halted.reason) == ("strategy_failed", "ValueError: a bad dream")

@@ -97,3 +97,12 @@ def test_a_row_of_an_older_program_is_printed_without_limits(capsys: pytest.Capt
     assert fields["status"] == ["created"]
     assert "sizing.method" not in fields
     assert list(instruments) == ["symbol"]
+
+
+def test_a_halted_bot_is_printed_with_the_rule_and_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "halted" not in sections(shown(), capsys)[0]
+    fields = sections(
+        shown(status="halted", halted="strategy_failed: ValueError: no", fleet_trading="reducing"), capsys
+    )[0]
+    assert (fields["status"], fields["halted"]) == (["halted"], ["strategy_failed: ValueError: no"])
+    assert fields["fleet_trading"] == ["reducing"]

@@ -102,7 +102,7 @@ def test_a_setting_that_cannot_be_is_named(setting: str, words: str) -> None:
         ("leverage=NaN", "`$.leverage` must be a number of at most 40 digits, at least 1 and at most 125, not 'NaN'"),
         ("limits.drawdown_max=1e400", "`$.limits.drawdown_max` must be a number of at most 40 digits, above 0 and at"),
         ("limits.drawdown_max=NaN", "above 0 and at most 1, not 'NaN'"),
-        ("limits.positions_max=1.5", "`$.limits.positions_max` must be a whole number, at least 1, not '1.5'"),
+        ("limits.positions_max=1.5", "must be a whole number, at least 1 and below 1000000000000000, not '1.5'"),
         (
             "limits=5",
             "`$.limits` must be an object with fields such as position_fraction_max, positions_max, exposure_",

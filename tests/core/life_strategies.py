@@ -177,6 +177,9 @@ def entries(draw: st.DrawFn, *, shorts: bool) -> Wish:
         target=draw(st.none() | st.sampled_from(profit)),
         bracket=draw(st.none() | brackets()),
         setup=draw(st.sampled_from(["wish", ""])),
+        trigger=draw(st.sampled_from([None, None, None, Decimal("1.004"), Decimal("0.996"), Decimal("1.03")])),
+        time_in_force=draw(st.sampled_from(["gtc", "gtc", "gtc", "ioc", "fok"])),
+        post_only=draw(st.sampled_from([False, False, False, True])),
     )
 
 
@@ -194,7 +197,12 @@ def commands(market: CreateBot, size: int) -> st.SearchStrategy[BotCommand]:
     dated = st.one_of(
         st.builds(PauseBot, effective_at=when),
         st.builds(StartBot, effective_at=when),
-        st.builds(SetTradingState, st.sampled_from(["active", "reducing", "halted"]), effective_at=when),
+        st.builds(
+            SetTradingState,
+            st.sampled_from(["active", "reducing", "halted"]),
+            scope=st.sampled_from(["bot", "bot", "fleet"]),
+            effective_at=when,
+        ),
     )
     return st.one_of(
         dated,

@@ -18,6 +18,7 @@ from events.values import (
     Parameter,
     RiskLimits,
     Sizing,
+    TimeInForce,
 )
 from oxbot.core.bot import BotCommand, BotDecider, CommandRefused, ObserveFrame, StartBot
 from oxbot.core.candle_series import SharedSeries
@@ -56,6 +57,9 @@ class Wish(NamedTuple):
     confidence: Decimal | None = None
     setup: str = "wish"
     reduce_fraction: Decimal = Decimal(1)
+    trigger: Decimal | None = None
+    time_in_force: TimeInForce = "gtc"
+    post_only: bool = False
 
     def signal(self, close: Decimal) -> Signal:
         """The wish at that close."""
@@ -71,6 +75,9 @@ class Wish(NamedTuple):
             setup=self.setup,
             reason="it was told to",
             reduce_fraction=self.reduce_fraction,
+            trigger_price=None if self.trigger is None else close * self.trigger,
+            time_in_force=self.time_in_force,
+            post_only=self.post_only,
         )
 
 
@@ -133,11 +140,12 @@ def perpetual(
     fee: str = "0.005",
     hours: int = 8,
 ) -> Instrument:
-    """A perpetual by its steps and margins, of leverage up to 125."""
+    """A perpetual by its steps and margins, of leverage up to 125; a contract is a lot."""
     return Instrument(
         symbol=symbol,
         tick=Decimal(tick),
         lot=Decimal(lot),
+        contract_size=Decimal(lot),
         kind="perpetual",
         leverage_max=Decimal(125),
         maintenance_fraction=Decimal(maintenance),

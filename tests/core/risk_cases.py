@@ -107,6 +107,7 @@ _PROFIT = ProfitGuard(trades_min=2, lookback_candles=10, return_min=Decimal("0.0
 CASES: dict[str, Case] = {
     "trading_state": Case("trading_state", entry(), entry(trading_state="reducing"), "0", "1"),
     "trading_state, halted": Case("trading_state", entry(), entry(trading_state="halted"), "0", "2"),
+    "live_arming": Case("live_arming", entry(), entry(armed=False), "0", "1"),
     "data_quality": Case("data_quality", entry(), entry(data_ok=False), "0", "1"),
     "short_selling": Case(
         "short_selling",

@@ -7,7 +7,7 @@ import pytest
 
 from events.values import Instrument, PaperModel, RiskLimits
 from oxbot.core.bot import BotDecider
-from oxbot.core.creation import FIELD_BOUNDS, CreateBot, InvalidCommand, check_created, check_creation
+from oxbot.core.creation import FIELD_BOUNDS, CreateBot, InvalidCommand, check_creation
 from oxbot.core.strategies import built_in
 from oxbot.core.strategy import Strategies
 from tests.core.life_strategies import BITCOIN
@@ -73,11 +73,11 @@ def test_selling_short_on_spot_alone_is_refused_whatever_the_strategy_is(strateg
     short = {"allow_short": "true"}
     bot = command(spot(), limits=RiskLimits(), strategy=strategy, parameters=short)
     with pytest.raises(InvalidCommand, match=r"allow_short is true, but .* the kind of BTC/USDT is spot"):
-        check_created(DECIDER.decide(bot, DECIDER.initial))
+        DECIDER.decide(bot, DECIDER.initial)
     margin = command(MARGIN, limits=RiskLimits(), strategy=strategy, parameters=short)
-    check_created(DECIDER.decide(margin, DECIDER.initial))
+    DECIDER.decide(margin, DECIDER.initial)
     quiet = command(spot(), limits=RiskLimits(), strategy=strategy)
-    check_created(DECIDER.decide(quiet, DECIDER.initial))
+    DECIDER.decide(quiet, DECIDER.initial)
 
 
 def test_a_strategy_that_sells_short_unless_told_otherwise_is_refused_on_spot_too() -> None:
@@ -93,7 +93,7 @@ def test_a_strategy_that_sells_short_unless_told_otherwise_is_refused_on_spot_to
     decider = BotDecider(Strategies(Shorting()))  # type: ignore[arg-type]  # it answers what a strategy does
     bot = command(spot(), limits=RiskLimits(), strategy="trinity")
     with pytest.raises(InvalidCommand, match="allow_short"):
-        check_created(decider.decide(bot, decider.initial))
+        decider.decide(bot, decider.initial)
 
 
 def test_every_bound_that_is_told_is_of_a_field_there_is() -> None:

@@ -273,9 +273,17 @@ def test_acceptance_07_a_bot_that_may_not_enter_still_manages_stop_and_target(st
         assert shown(held, QUIET, end) == shown(HOLDING, QUIET, end) != []
 
 
+def test_a_paused_bot_still_follows_exit_signals() -> None:
+    assert shown([*HOLDING, PAUSED], QUIET, FALLING) == shown(HOLDING, QUIET, FALLING)
+
+
+def test_a_halted_bot_asks_its_strategy_nothing() -> None:
+    assert shown(HOLDING, QUIET, FALLING) != []
+    assert shown([*HOLDING, HALTED], QUIET, FALLING) == []
+
+
 @neither_enters
-def test_a_bot_that_may_not_enter_still_follows_exit_signals(status: BotFact) -> None:
-    assert shown([*HOLDING, status], QUIET, FALLING) == shown(HOLDING, QUIET, FALLING)
+def test_an_exit_that_was_asked_for_before_trades_in_a_bot_that_may_not_enter(status: BotFact) -> None:
     end = candle(6, "99 110 90 98.5")
     assert shown([*LEAVING, status], QUIET, FALLING, end) == shown(LEAVING, QUIET, FALLING, end)
 
@@ -289,6 +297,13 @@ def test_stopping_cancels_an_entry_that_is_at_work() -> None:
     ended = shown(facts, QUIET)
     assert ended == [cancelled(1, at=4, reason="the bot was stopped")]
     assert given([*facts, *ended]).state.idle_at(moment(9))
+
+
+def test_halting_cancels_an_entry_that_is_at_work_and_leaves_a_bot_that_can_be_started_again() -> None:
+    facts = [*ENTERING, HALTED]
+    ended = shown(facts, QUIET)
+    assert ended == [cancelled(1, at=4, reason="the bot was halted")]
+    assert not given([*facts, *ended]).state.idle_at(moment(9))
 
 
 def test_acceptance_07_a_stopped_bot_sells_at_the_next_open_and_is_done() -> None:

@@ -348,3 +348,42 @@ def test_the_influence_is_within_its_bounds_and_one_until_enough_trades_have_clo
             won = remembering(outcome("1"), memory=memory).influence("pullback", BTC)
             lost = remembering(outcome("-1"), memory=memory).influence("pullback", BTC)
             assert lost <= influence <= won
+
+
+class Vandal:
+    """Writes into the memory that it is shown."""
+
+    name, version, window, size_fraction_max = "scripted", 1, WINDOW, Decimal(0)
+
+    def __init__(self, write: str) -> None:
+        self._write = write
+        self.errors = list[Exception]()
+
+    def parameters(self, given: Mapping[str, str]) -> tuple[Parameter, ...]:
+        assert not given
+        return ()
+
+    def bind(self, parameters: tuple[Parameter, ...]) -> "Vandal":
+        assert not parameters
+        return self
+
+    def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:  # noqa: ARG002 - it looks elsewhere
+        records = state.memory.records
+        target = records if self._write == "setup" else next(iter(records.values()), records)
+        try:
+            target["planted"] = Record(trades=99, wins=99)  # type: ignore[index]  # what mypy refuses, a plug-in may do
+        except TypeError as error:
+            self.errors.append(error)
+        return None
+
+
+@pytest.mark.parametrize("write", ["setup", "symbol"])
+def test_a_strategy_cannot_write_into_the_memory_that_it_is_shown(write: str) -> None:
+    vandal = Vandal(write)
+    life = Life(creation(), Strategies(vandal))
+    life.state = msgspec.structs.replace(life.state, memory=Memory().remember(outcome("5")))
+    known = life.state.memory
+    life.see_candles([candle(number, "100") for number in range(4)])
+    assert vandal.errors
+    assert life.state.memory == known
+    assert known.unwritable().recall("pullback") == known.recall("pullback")

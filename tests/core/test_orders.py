@@ -8,10 +8,12 @@ from typing import Literal, get_args
 import pytest
 from hypothesis import given as forall
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from events.bot import (
     OrderAccepted,
     OrderAmended,
+    OrderAmendRequested,
     OrderCancelled,
     OrderCancelRejected,
     OrderCancelRequested,
@@ -21,6 +23,7 @@ from events.bot import (
     OrderProgress,
     OrderRejected,
     OrderRequested,
+    OrderSubmitted,
     OrderTriggered,
 )
 from events.identifiers import FillId
@@ -44,7 +47,10 @@ ONE = order_id(1)
 FEE = Decimal("0.001")
 PART = filled(1, at=1, quantity="1", price="100", fee="0.1", complete=False)
 REST = filled(1, at=2, quantity="9", price="100", fee="0.9")
+SENT = OrderSubmitted(order_id=ONE, at=moment(1), client_id="c1", expires_at=moment(2), quantity=Decimal(10), attempt=1)
 FACTS: dict[OrderEvent, OrderProgress] = {
+    "submitted": SENT,
+    "amend_requested": OrderAmendRequested(order_id=ONE, at=moment(1), reason="more", quantity=Decimal(9)),
     "accepted": OrderAccepted(order_id=ONE, at=moment(1)),
     "rejected": OrderRejected(order_id=ONE, at=moment(1), reason="no"),
     "in_doubt": OrderInDoubt(order_id=ONE, at=moment(1), reason="no answer"),
@@ -59,6 +65,7 @@ FACTS: dict[OrderEvent, OrderProgress] = {
 }
 WAYS: dict[OrderStatus, Sequence[OrderProgress]] = {
     "requested": [],
+    "submitted": [SENT],
     "accepted": [FACTS["accepted"]],
     "triggered": [FACTS["triggered"]],
     "partially_filled": [PART],
@@ -72,17 +79,18 @@ WAYS: dict[OrderStatus, Sequence[OrderProgress]] = {
 """The facts that bring a fresh order to each status."""
 
 TABLE = """
-                 accepted         rejected in_doubt triggered        amended          cancel_requested cancel_rejected filled_in_part   filled_in_full cancelled expired
-requested        accepted         rejected in_doubt triggered        requested        pending_cancel   -               partially_filled filled         cancelled expired
-accepted         accepted         rejected in_doubt triggered        accepted         pending_cancel   -               partially_filled filled         cancelled expired
-triggered        triggered        rejected in_doubt -                triggered        pending_cancel   -               partially_filled filled         cancelled expired
-partially_filled partially_filled rejected in_doubt partially_filled partially_filled pending_cancel   -               partially_filled filled         cancelled expired
-pending_cancel   pending_cancel   rejected in_doubt pending_cancel   pending_cancel   -                accepted        pending_cancel   filled         cancelled expired
-in_doubt         accepted         rejected in_doubt -                -                in_doubt         -               partially_filled filled         cancelled expired
-filled           -                -        -        -                -                -                filled          -                -              -         -
-cancelled        -                -        -        -                -                -                -               cancelled        cancelled      -         -
-rejected         -                -        -        -                -                -                rejected        -                -              -         -
-expired          -                -        -        -                -                -                expired         expired          expired        -         -
+                 submitted amend_requested  accepted         rejected in_doubt triggered        amended          cancel_requested cancel_rejected filled_in_part   filled_in_full cancelled expired
+requested        submitted requested        accepted         rejected in_doubt triggered        requested        pending_cancel   -               partially_filled filled         cancelled expired
+submitted        submitted submitted        accepted         rejected in_doubt triggered        submitted        pending_cancel   -               partially_filled filled         cancelled expired
+accepted         -         accepted         accepted         rejected in_doubt triggered        accepted         pending_cancel   -               partially_filled filled         cancelled expired
+triggered        -         triggered        triggered        rejected in_doubt -                triggered        pending_cancel   -               partially_filled filled         cancelled expired
+partially_filled -         partially_filled partially_filled rejected in_doubt partially_filled partially_filled pending_cancel   -               partially_filled filled         cancelled expired
+pending_cancel   -         -                pending_cancel   rejected in_doubt pending_cancel   pending_cancel   -                accepted        pending_cancel   filled         cancelled expired
+in_doubt         submitted in_doubt         accepted         rejected in_doubt -                -                in_doubt         -               partially_filled filled         cancelled expired
+filled           -         -                -                -        -        -                -                -                filled          -                -              -         -
+cancelled        -         -                -                -        -        -                -                -                -               cancelled        cancelled      -         -
+rejected         -         -                -                -        -        -                -                -                rejected        -                -              -         -
+expired          -         -                -                -        -        -                -                -                expired         expired          expired        -         -
 """  # noqa: E501  # the table as it is read
 HEAD, *ROWS = (line.split() for line in TABLE.strip().splitlines())
 EXPECTED = {(row[0], event): after for row in ROWS for event, after in zip(HEAD, row[1:], strict=True)}
@@ -119,6 +127,8 @@ def test_each_fact_leads_where_the_table_says_or_is_refused_with_its_reason(
 ) -> None:
     status, event = pair
     order, fact = after(sell(), WAYS[status]), FACTS[event]
+    if isinstance(fact, OrderSubmitted):
+        fact = replace(fact, attempt=order.attempts + 1)
     assert (order.status, event_of(fact)) == pair
     if EXPECTED[pair] != "-":
         assert refusal(order, fact) is None

@@ -1,4 +1,4 @@
-"""A refusal is on record once a day where it can be derived, each time where it cannot; what none may let through."""
+"""A refusal is on record once a day and value where it can be derived, else each time; what none may let through."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -71,6 +71,27 @@ def test_another_rule_is_recorded_on_the_same_day() -> None:
 def test_another_setup_is_recorded_on_the_same_day() -> None:
     life = refused(wanting(TOO_MUCH, TOO_MUCH._replace(setup="other"), TOO_MUCH._replace(setup="other")))
     assert [made.setup for made in decisions(life.facts)] == ["wish", "other"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "recorded"),
+    [
+        (["2", "2.1"], [0]),
+        (["2", "2.2"], [0]),
+        (["2", "1.8"], [0]),
+        (["2", "2.21"], [0, 1]),
+        (["2", "1.79"], [0, 1]),
+        (["2", "2.2", "2.4"], [0, 2]),
+        (["2", "4", "2.1", "4.1"], [0, 1]),
+    ],
+)
+def test_another_value_is_recorded_if_it_is_more_than_a_tenth_from_those_on_record(
+    sizes: Sequence[str], recorded: Sequence[int]
+) -> None:
+    """What an entry takes of 10,000 grows with its size."""
+    life = refused(wanting(*[Wish(size_fraction=Decimal(size)) for size in sizes]))
+    assert when(life) == recorded
+    assert len({said.value for said in denials(life.facts)}) == len(recorded)
 
 
 def test_another_symbol_is_recorded_on_the_same_day() -> None:

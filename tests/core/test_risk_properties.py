@@ -122,8 +122,8 @@ def test_a_rule_allows_its_limit_to_the_last_digit_and_nothing_beyond(
 
 def test_every_limit_that_is_a_decimal_is_tried_to_the_last_digit() -> None:
     counted = {
-        "trading_state", "data_quality", "short_selling", "order_validity", "one_position_per_symbol", "positions_max",
-        "sizing",
+        "trading_state", "live_arming", "data_quality", "short_selling", "order_validity", "one_position_per_symbol",
+        "positions_max", "sizing",
         "bracket_geometry",
         "trades_per_day_max", "entries_per_cycle_max", "cooldown_candles", "stop_guard", "profit_guard",
     }  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from events.bot import (
+    BotArmed,
     BotCreated,
     BotFact,
     DayOpened,
@@ -17,7 +18,7 @@ from events.bot import (
     OrderRequested,
     TradingStateSet,
 )
-from events.identifiers import BotId, FleetName, Symbol, VenueName
+from events.identifiers import AccountName, BotId, FleetName, Symbol, VenueName
 from events.values import (
     Bracket,
     FeeSchedule,
@@ -102,6 +103,7 @@ def denials(
     sizing: Sizing = AS_ASKED,
     of_eth: bool = False,
     gap: bool = False,
+    account: str | None = None,
     **signal: object,
 ) -> list[OrderDenied]:
     """What the gate refuses of a bot of 10,000 that wants 500 of BTC; it enters where nothing is refused.
@@ -128,6 +130,7 @@ def denials(
             limits=replace(LOOSE, **_exact(limits or {})),
             sizing=sizing,
             leverage=Decimal(leverage),
+            account=AccountName(account) if account else None,
         ),
         BotState(),
     )
@@ -228,8 +231,10 @@ def waiting(symbol: Symbol) -> list[BotFact]:
     return [request]
 
 
+ARMED = BotArmed(until=moment(NOW + 2))
 CASES = [
     Case("trading_state", {}, {"before": [TradingStateSet(state="reducing")]}),
+    Case("live_arming", {"account": "okx-main", "before": [ARMED]}, {"account": "okx-main"}),
     Case("data_quality", {}, {"gap": True}),
     Case("short_selling", {"btc": PERPETUAL, "intent": "enter_short"}, {"intent": "enter_short"}),
     Case("one_position_per_symbol", {"before": waiting(ETH)}, {"before": waiting(BTC)}),

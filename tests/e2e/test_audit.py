@@ -11,7 +11,7 @@ import pytest
 from events.checkpoint import SignerKey, VerifierKey, open_checkpoint
 from oxbot.adapters.checkpoint_key import last_checkpoint, signer_key
 from tests.app.sealed_log import SealedLog, lived_log, sealed_log
-from tests.e2e.conftest import SYMBOLS, MarketFolder, Oxbot, demo_arguments, run_oxbot
+from tests.e2e.conftest import run_oxbot
 
 pytestmark = pytest.mark.anyio
 
@@ -159,14 +159,3 @@ async def test_what_was_asked_wrong_is_said_in_a_line_with_status_two(
     assert said in answered.stderr
     assert len(answered.stderr.splitlines()) == 1
     assert (await log.newest()).size == 14
-
-
-def test_a_fleets_log_is_sealed_to_its_end(oxbot: Oxbot, market: MarketFolder) -> None:
-    """Through Ray, the embedded database and its roles: every event but the last checkpoint itself is sealed."""
-    ran = oxbot(*demo_arguments(market.path, SYMBOLS[:1]))
-    assert ran.returncode == 0, ran.stderr
-    report = json.loads(oxbot("audit", "verify", "--json").stdout)
-
-    assert report["problems"] == []
-    assert report["checkpoints"] > 0
-    assert report["signed"] == report["anchored"] == report["last"] - 1

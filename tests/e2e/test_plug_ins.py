@@ -75,11 +75,10 @@ def test_replay_decides_all_bots_but_those_whose_strategy_is_gone_and_names_thes
     install(site, "plug_one", "sleeper = plug_one:SLEEPER", source=EAGER)
     until = ("--to", "2024-03-02")
     gone = demo_arguments(market.path, ("BTC/USDT",), "--strategy", "sleeper", "--fleet", "gone", *until)
-    kept = demo_arguments(market.path, ("BTC/USDT",), "--fleet", "kept", *until)
-    first, second = oxbot(*gone, PYTHONPATH=beside(site)), oxbot(*kept)
+    first, second = oxbot(*gone, PYTHONPATH=beside(site)), oxbot("bots", "create", "kept", "--symbols", "BTC/USDT")
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
 
-    alone = oxbot("replay", "--fleet", "kept")
+    alone = oxbot("replay", "--fleet", "main")
     whole = oxbot("replay", PYTHONPATH=beside(site))
     without = oxbot("replay")
 
@@ -115,4 +114,6 @@ def test_a_demo_whose_strategy_fails_ends_and_says_why(oxbot: Oxbot, market: Mar
     install(site, "plug_one", "sleeper = plug_one:SLEEPER", source=NIGHTMARE)
     arguments = demo_arguments(market.path, ("BTC/USDT",), "--strategy", "sleeper", "--fleet", "x")
     finished = oxbot(*arguments, PYTHONPATH=beside(site))
-    refused(finished, "bot x-1 has crashed 3 times: ValueError: a bad dream")
+    refused(finished, "bot x-1 was halted by strategy_failed: ValueError: a bad dream")
+    listed = oxbot("bots", "list").stdout
+    assert "x-1 was halted by strategy_failed: ValueError: a bad dream\n" in listed

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from oxbot.cli.main import app
+from oxbot.cli.main import application
 from oxbot.core.risk import limits_table
 from tests.e2e.conftest import Oxbot
 
@@ -13,8 +13,8 @@ RUNNER = CliRunner()
 
 
 def test_the_limits_are_printed_as_they_are() -> None:
-    table = RUNNER.invoke(app, ["risk", "limits"], env={"COLUMNS": "250"})
-    listed = RUNNER.invoke(app, ["risk", "limits", "--json"])
+    table = RUNNER.invoke(application(), ["risk", "limits"], env={"COLUMNS": "250"})
+    listed = RUNNER.invoke(application(), ["risk", "limits", "--json"])
 
     assert (table.exit_code, listed.exit_code) == (0, 0)
     assert [row["limit"] for row in json.loads(listed.stdout)] == [row.limit for row in limits_table()]
@@ -23,7 +23,7 @@ def test_the_limits_are_printed_as_they_are() -> None:
         assert row.limit in table.stdout
 
 
-def test_an_operator_halts_the_fleet_and_lets_one_bot_go_on(oxbot: Oxbot) -> None:
+def test_an_operator_halts_the_fleet_and_lets_each_bot_go_on_as_it_was(oxbot: Oxbot) -> None:
     assert oxbot("db", "migrate").returncode == 0
     bots = []
     for name in ("one", "two"):
@@ -39,8 +39,11 @@ def test_an_operator_halts_the_fleet_and_lets_one_bot_go_on(oxbot: Oxbot) -> Non
         (bot, "halted", 3) for bot in bots
     ]
 
-    assert oxbot("bots", "activate", bots[0]).stdout == f"bot {bots[0]} is created\n"
-    assert oxbot("bots", "reduce", bots[1]).stdout == f"bot {bots[1]} is created, reducing\n"
+    refused = "its fleet is halted"
+    assert oxbot("bots", "activate", bots[0]).stdout == f"bot {bots[0]} is created, halted; {refused}\n"
+    assert json.loads(oxbot("bots", "reduce", bots[1], "--json").stdout)["note"] == refused
+    lifted = oxbot("bots", "activate", "--all")
+    assert lifted.stdout == f"bot {bots[0]} is created\nbot {bots[1]} is created, reducing; it itself is reducing\n"
     listed = json.loads(oxbot("bots", "list", "--json").stdout)
     assert {bot["bot_id"]: bot["trading"] for bot in listed} == {bots[0]: "active", bots[1]: "reducing"}
     assert "reducing" in oxbot("bots", "list").stdout

@@ -4,7 +4,7 @@ import json
 
 from typer.testing import CliRunner
 
-from oxbot.cli.main import app
+from oxbot.cli.main import application
 from oxbot.core.catalogue import listed, shown
 from oxbot.core.strategies import built_in
 
@@ -12,7 +12,10 @@ RUNNER = CliRunner()
 
 
 def test_every_strategy_is_listed_with_what_it_does() -> None:
-    table, as_json = RUNNER.invoke(app, ["strategies"]), RUNNER.invoke(app, ["strategies", "--json"])
+    table, as_json = (
+        RUNNER.invoke(application(), ["strategies"]),
+        RUNNER.invoke(application(), ["strategies", "--json"]),
+    )
     assert (table.exit_code, as_json.exit_code) == (0, 0)
     assert [line["name"] for line in json.loads(as_json.stdout)] == [line.name for line in listed(built_in())]
     for line in listed(built_in()):
@@ -22,7 +25,7 @@ def test_every_strategy_is_listed_with_what_it_does() -> None:
 
 def test_a_strategy_is_shown_with_every_parameter() -> None:
     table, as_json = (
-        RUNNER.invoke(app, ["strategies", "show", "ema_cross", *more], env={"COLUMNS": "200"})
+        RUNNER.invoke(application(), ["strategies", "show", "ema_cross", *more], env={"COLUMNS": "200"})
         for more in ([], ["--json"])
     )
     assert (table.exit_code, as_json.exit_code) == (0, 0)

@@ -15,7 +15,7 @@ from events.codec import FACT_TYPES, SCHEMA_VERSIONS, Codec, EventColumns, RawFa
 from events.envelope import Fact, Metadata
 from events.errors import InvalidUpcasters, UndecodableFact, UnknownFact
 from events.identifiers import StreamId, new_event_id
-from tests.strategies import BOTS, FACTS, FLEETS, METADATA, SYSTEM, USERS
+from tests.strategies import ACCOUNTS, BOTS, FACTS, FLEETS, METADATA, SYSTEM, USERS, VENUES
 
 GOLDEN_FILES = sorted((Path(__file__).parents[1] / "golden").glob("facts_v*.json"))
 GOLDEN_BY_VERSION: dict[int, dict[str, str]] = {
@@ -42,7 +42,10 @@ def test_every_fact_comes_back_as_it_was(fact: Fact) -> None:
     assert type(decoded) is type(fact)
 
 
-@pytest.mark.parametrize("strategy", [*BOTS, *FLEETS, *USERS, *SYSTEM])
+EACH = [*BOTS, *FLEETS, *ACCOUNTS, *VENUES, *USERS, *SYSTEM]
+
+
+@pytest.mark.parametrize("strategy", EACH)
 def test_each_fact_type_comes_back_as_it_was(strategy: st.SearchStrategy[Fact]) -> None:
     codec = Codec()
 
@@ -54,7 +57,7 @@ def test_each_fact_type_comes_back_as_it_was(strategy: st.SearchStrategy[Fact]) 
 
 
 def test_every_fact_type_has_a_strategy() -> None:
-    assert len([*BOTS, *FLEETS, *USERS, *SYSTEM]) == len(FACT_TYPES)
+    assert len(EACH) == len(FACT_TYPES)
 
 
 @given(METADATA)

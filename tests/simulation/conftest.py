@@ -10,7 +10,7 @@ import stamina
 
 from tests.simulation.faults import Server
 
-DEFAULT_SECONDS = 60.0
+DEFAULT_SECONDS = 40.0
 PATIENCE_SECONDS = 300.0
 
 

@@ -26,6 +26,9 @@ HUNT_SECONDS = 1.0
 HOLD_SECONDS = (0.2, 0.5, 1.5, 6.0)
 """The longest is longer than an append waits for the lock."""
 
+HURRIED_SECONDS = 52.0
+"""A shorter run is as many faults as one of this length, one sooner after the other."""
+
 
 class Gateway(Protocol):
     """A process through which some of the writers append."""
@@ -57,7 +60,9 @@ class Server:
         postmaster.suspend()
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
-            process.kill()
+            # A session may have come to its own end in between.
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(processes, timeout=10)
 
     def owns(self, process_id: int) -> bool:
@@ -103,7 +108,7 @@ class Adversary:
         """Faults of every kind, each at its own pace, for so long: sessions end while everything else fails too."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._strike({"backend": Pace(0.4, self._terminate_backend)}, seconds))
-            tasks.create_task(self._strike(self._paces(), seconds))
+            tasks.create_task(self._strike(self._paces(min(1.0, seconds / HURRIED_SECONDS)), seconds))
 
     async def _strike(self, paces: Mapping[str, Pace], seconds: float) -> None:
         clock = asyncio.get_running_loop().time
@@ -117,12 +122,12 @@ class Adversary:
             await paces[name].strike()
             due[name] = max(due[name] + self._next(paces[name]), clock() - begins_at)
 
-    def _paces(self) -> Mapping[str, Pace]:
+    def _paces(self, hurry: float) -> Mapping[str, Pace]:
         return {
-            "gateway": Pace(8.0, self._kill_gateway),
-            "holder": Pace(9.0, self._stop_lock_holder),
-            "server": Pace(13.0, self._kill_server),
-            "zombie": Pace(17.0, self._stop_gateway),
+            "gateway": Pace(8.0 * hurry, self._kill_gateway),
+            "holder": Pace(9.0 * hurry, self._stop_lock_holder),
+            "server": Pace(13.0 * hurry, self._kill_server),
+            "zombie": Pace(17.0 * hurry, self._stop_gateway),
         }
 
     def _next(self, pace: Pace) -> float:

@@ -23,7 +23,7 @@ def recorded(facts: Iterable[BotFact]) -> list[RecordedEvent]:
             version=number,
             event_id=new_event_id(),
             event_type="",
-            occurred_at=getattr(fact, "at", START - 12 * STEP),
+            occurred_at=getattr(fact, "at", None) or START - 12 * STEP,
             recorded_at=START,
             fact=fact,
             metadata=Metadata(),
