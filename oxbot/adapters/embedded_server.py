@@ -84,6 +84,7 @@ async def _to_its_end(call: Callable[[], T]) -> T:
         return await asyncio.shield(under_way)
     except asyncio.CancelledError:
         await asyncio.wait([under_way])
+        under_way.exception()  # what became of it nobody will ask; asyncio would complain of that
         raise
 
 

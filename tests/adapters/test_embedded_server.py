@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -128,6 +129,23 @@ async def test_a_server_that_does_not_live_is_given_up_with_its_reason_and_witho
             await keep_running(data, clock)
     assert "\n" not in str(lost.value)
     assert clock.slept == [seconds for pause in PAUSES_SECONDS for seconds in (LOOK_SECONDS, pause)] + [LOOK_SECONDS]
+
+
+async def test_a_start_that_fails_after_it_was_cancelled_is_complained_of_nowhere(tmp_path: Path) -> None:
+    data = tmp_path / "postgres"
+    async with embedded_server(data):
+        pass
+    (data / "postgresql.conf").write_text("nonsense = 1\n")
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    user = asyncio.ensure_future(embedded_server(data).__aenter__())
+    await asyncio.sleep(0.05)
+    user.cancel()
+    await asyncio.wait([user])
+    assert user.cancelled()
+    del user
+    gc.collect()
+    assert complaints == []
 
 
 async def test_a_server_that_lived_for_long_has_all_its_attempts_again(tmp_path: Path) -> None:
