@@ -95,6 +95,17 @@ class LeverageConfirmed(Value, frozen=True, kw_only=True, tag="account.leverage_
     leverage: Decimal
 
 
+class AccountIdentified(Value, frozen=True, kw_only=True, tag="account.identified"):
+    """Which account its keys open at the venue; ``identity`` is a digest of the venue's own name for it.
+
+    Of several with the same one, only the first may trade.
+    """
+
+    at: Timestamp
+    epoch: int
+    identity: str
+
+
 class AccountKillRequested(Value, frozen=True, kw_only=True, tag="account.kill_requested"):
     """Somebody threw the account's kill switch: freeze cancels what would enter; close also closes all positions."""
 
@@ -123,6 +134,7 @@ AccountFact = (
     | AccountUnreconciled
     | StrangerSeen
     | LeverageConfirmed
+    | AccountIdentified
     | AccountKillRequested
     | AccountKillDone
 )

@@ -11,6 +11,7 @@ from events.account import (
     AccountArmed,
     AccountClaimed,
     AccountDisarmed,
+    AccountIdentified,
     AccountKeysSet,
     AccountKillDone,
     AccountKillRequested,
@@ -437,6 +438,7 @@ ACCOUNTS: Sequence[st.SearchStrategy[Fact]] = (
         quantity=st.none() | SIGNED,
         words=TEXTS,
     ),
+    st.builds(AccountIdentified, at=MOMENTS, epoch=st.integers(1, 2**62), identity=NAMES),
     st.builds(LeverageConfirmed, at=MOMENTS, symbol=SYMBOLS, leverage=LEVERAGES),
     st.builds(AccountKillRequested, at=MOMENTS, policy=st.sampled_from(get_args(KillPolicy)), reason=TEXTS),
     st.builds(

@@ -27,7 +27,7 @@ from oxbot.app.venue import (
 
 Step = Literal[
     "now", "place", "amend", "cancel", "lookup", "open_orders", "fills", "funding", "positions", "balances",
-    "configure", "cancel_all_after",
+    "configure", "cancel_all_after", "identity",
 ]  # fmt: skip
 Moment = Literal["before", "after"]
 Effect = Literal["lost", "late", "refused", "hang"]
@@ -87,6 +87,10 @@ class MemoryVenue:
     async def market_now(self) -> datetime:
         """See ``Venue.market_now``: its market has no clock of its own."""
         return self.books.now()
+
+    async def identity(self) -> str:
+        """See ``Venue.identity``."""
+        return await self._ask("identity", lambda: self.books.name)
 
     async def place(self, request: VenueRequest) -> Sent:
         """See ``Venue.place``."""

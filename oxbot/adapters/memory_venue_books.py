@@ -73,7 +73,7 @@ class MemoryBooks:
         self._cancel_at: dict[str, datetime] = {}
         self._numbers = 0
         self.listeners: list[Callable[[VenueHint], None]] = []
-        self.skew = timedelta(0)
+        self.name, self.skew = "memory", timedelta(0)
         self.fills_shown_max: int | None = None
 
     def now(self) -> datetime:

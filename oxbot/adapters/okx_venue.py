@@ -71,6 +71,11 @@ class OkxVenue:
         [row] = await self._asked("public_get_public_price_limit", name, "price_limit", rows=1, priority=Priority.DOUBT)
         return okx_rows.moment(str(row.get("ts", "")))
 
+    async def identity(self) -> str:
+        """See ``Venue.identity``."""
+        [row] = await self._asked("private_get_account_config", {}, "config", rows=1)
+        return str(row.get("uid") or "")
+
     async def place(self, request: VenueRequest) -> Sent:
         """See ``Venue.place``."""
         return await self._orders.place(request)

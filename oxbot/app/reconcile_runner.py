@@ -14,6 +14,7 @@ from oxbot.app.execution_history import OldOrders
 from oxbot.app.execution_plan import Key
 from oxbot.app.execution_report import funded, liquidated
 from oxbot.app.execution_sending import VenueCalls
+from oxbot.app.execution_twin import Twin
 from oxbot.app.reconcile import (
     Books,
     Stranger,
@@ -81,6 +82,7 @@ class Reconciler:
         self._calls = VenueCalls(answer_seconds)
         self._funding_since = since
         self._adopted: set[str] = set()
+        self._twin = Twin(venue, log=log, account=account, time=time, calls=self._calls)
         self._old = OldOrders(log)
         self._lasting: dict[tuple[StrangerKind, str], Decimal] | None = None
 
@@ -88,6 +90,8 @@ class Reconciler:
         """Ask for everything and hold it against the log."""
         try:
             await self._calls.asked(self._time.ask())
+            if twin := await self._twin.fault():
+                return Compared(reasons=(twin,), held=(twin,))
             books = await self._books()
         except (VenueUnavailable, VenueRefused) as error:
             return Compared(reasons=(str(error),), answered=False)

@@ -200,6 +200,10 @@ class Venue(Protocol):
         """The clock that its orders, trades and prices go by; another than ``now`` only at a test venue."""
         ...
 
+    async def identity(self) -> str:
+        """The venue's own name for the account, whichever of its keys is used; "" if it tells none."""
+        ...
+
     async def place(self, request: VenueRequest) -> Sent:
         """Send the order once. Never raises for what the venue or the way to it does."""
         ...

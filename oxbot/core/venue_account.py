@@ -12,6 +12,7 @@ from events.account import (
     AccountClaimed,
     AccountDisarmed,
     AccountFact,
+    AccountIdentified,
     AccountKeysSet,
     AccountKillDone,
     AccountKillRequested,
@@ -113,6 +114,14 @@ class ConfirmLeverage(msgspec.Struct, frozen=True, kw_only=True):
     leverage: Decimal
 
 
+class RecordIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """The incarnation of that epoch was told by the venue which account the keys open."""
+
+    epoch: int
+    at: datetime
+    identity: str
+
+
 class RequestKill(msgspec.Struct, frozen=True):
     """Throw the kill switch: the account is disarmed at once, all else is the execution's to do."""
 
@@ -132,12 +141,12 @@ class RecordKillDone(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...] = ()
 
 
-Fenced = RecordReconciled | RecordUnreconciled | RecordStranger | ConfirmLeverage | RecordKillDone
+Fenced = RecordReconciled | RecordUnreconciled | RecordStranger | ConfirmLeverage | RecordIdentity | RecordKillDone
 """What only the newest incarnation may say."""
 
 VenueAccountCommand = (
     OpenAccount | SetKeys | ClaimAccount | ArmAccount | DisarmAccount | RequestKill
-    | RecordReconciled | RecordUnreconciled | RecordStranger | ConfirmLeverage | RecordKillDone
+    | RecordReconciled | RecordUnreconciled | RecordStranger | ConfirmLeverage | RecordIdentity | RecordKillDone
 )  # fmt: skip
 
 
@@ -150,6 +159,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
 
     opened: AccountOpened | None = None
     fingerprint: str = ""
+    identity: str = ""
     epoch: int = 0
     armed_until: datetime | None = None
     reconciled: bool = False
@@ -190,6 +200,8 @@ class VenueAccountDecider:
                 return replace(state, strangers=_strangers_after(state, fact))
             case LeverageConfirmed():
                 return replace(state, leverages={**state.leverages, fact.symbol: fact.leverage})
+            case AccountIdentified():
+                return replace(state, identity=fact.identity)
             case AccountKillRequested():
                 return replace(state, kill=fact)
             case AccountKillDone():
@@ -261,6 +273,10 @@ def _said(command: Fenced, state: AccountState) -> list[AccountFact]:
             known = state.leverages.get(command.symbol) == command.leverage
             confirmed = LeverageConfirmed(at=command.at, symbol=command.symbol, leverage=command.leverage)
             return [] if known else [confirmed]
+        case RecordIdentity():
+            known = state.identity == command.identity
+            identified = AccountIdentified(at=command.at, epoch=command.epoch, identity=command.identity)
+            return [] if known else [identified]
         case RecordKillDone():
             return _kill_done(command, state)
         case _:

@@ -366,6 +366,10 @@ async def test_leverage_is_read_back_as_it_was_set(stage: Stage) -> None:
     assert position.leverage == 2
 
 
+async def test_an_account_has_a_name_that_stays(stage: Stage) -> None:
+    assert await stage.venue.identity() == await stage.venue.identity() != ""
+
+
 async def test_more_leverage_than_there_is_is_a_definite_no_in_the_venues_words(stage: Stage) -> None:
     with pytest.raises(VenueUnfit, match="59102"):
         await stage.venue.configure(stage.perpetual.symbol, Decimal(101))

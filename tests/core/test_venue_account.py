@@ -10,6 +10,7 @@ from events.account import (
     AccountClaimed,
     AccountDisarmed,
     AccountFact,
+    AccountIdentified,
     AccountKeysSet,
     AccountKillDone,
     AccountKillRequested,
@@ -30,6 +31,7 @@ from oxbot.core.venue_account import (
     ConfirmLeverage,
     DisarmAccount,
     OpenAccount,
+    RecordIdentity,
     RecordKillDone,
     RecordReconciled,
     RecordStranger,
@@ -105,6 +107,7 @@ def test_only_the_newest_incarnation_is_heard() -> None:
         RecordUnreconciled(epoch=1, at=START, reason="x"),
         RecordStranger(epoch=1, at=START, kind="order", reference="1"),
         ConfirmLeverage(epoch=1, at=START, symbol=ETH, leverage=Decimal(3)),
+        RecordIdentity(epoch=1, at=START, identity="one"),
         RecordKillDone(epoch=1, at=START, policy="freeze", cancelled=0, closed=0),
     ]
     killed = AccountKillRequested(at=START, policy="freeze")
@@ -186,6 +189,14 @@ def test_only_the_newest_orders_and_trades_of_strangers_are_remembered() -> None
     state = AccountState(strangers={("fill", str(number)): None for number in range(STRANGERS_KEPT)})
     kept = VenueAccountDecider().evolve(state, seen[-1]).strangers
     assert (len(kept), ("fill", "0") in kept) == (STRANGERS_KEPT, False)
+
+
+def test_which_account_it_is_at_the_venue_is_told_when_it_is_another() -> None:
+    one = AccountIdentified(at=START, epoch=1, identity="one")
+    command = RecordIdentity(epoch=1, at=START, identity="one")
+    assert decided(command, CLAIMED) == [one]
+    assert decided(command, CLAIMED, one) == []
+    assert len(decided(RecordIdentity(epoch=1, at=START, identity="two"), CLAIMED, one)) == 1
 
 
 def test_a_leverage_is_confirmed_once_by_each_incarnation() -> None:

@@ -38,6 +38,10 @@ class PointedVenue:
         """See ``Venue.market_now``."""
         return await self._inner.market_now()
 
+    async def identity(self) -> str:
+        """See ``Venue.identity``."""
+        return await self._passed(self._inner.identity)
+
     async def place(self, request: VenueRequest) -> Sent:
         """See ``Venue.place``."""
         return await self._passed(lambda: self._inner.place(request))
