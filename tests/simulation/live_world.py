@@ -219,7 +219,8 @@ class LiveWorld:
     async def open(self) -> None:
         """An armed account with armed bots that have as much money as their limits allow, and a market."""
         until = self.begun + timedelta(days=1)
-        opened = AccountOpened(account=self.account, venue=VenueName("okx"), demo=True)
+        rest, ws = self.exchange.rest_url, self.exchange.ws_url.removesuffix("/ws/v5")
+        opened = AccountOpened(account=self.account, venue=VenueName("okx"), demo=True, rest=rest, ws=ws)
         await self._append(account_stream(self.account), [opened, AccountArmed(until=until)])
         for bot_id, instrument in self.bots.items():
             creation = created(instrument)
