@@ -42,10 +42,18 @@ class Hints:
         return self._hinted
 
     async def _listen(self) -> None:
-        with suppress(*UNKNOWN_OUTCOME):
+        connection: asyncpg.pool.PoolConnectionProxy | None = None
+        try:
             async with asyncio.timeout(LISTEN_SECONDS):
-                self._connection = await self._pool.acquire()
-                await self._connection.add_listener(HINT_CHANNEL, self._on_hint)
+                connection = await self._pool.acquire()
+                await connection.add_listener(HINT_CHANNEL, self._on_hint)
+        except BaseException as error:
+            if connection is not None:
+                await self._give_up(connection)
+            if not isinstance(error, UNKNOWN_OUTCOME):
+                raise
+        else:
+            self._connection = connection
 
     async def _unlisten(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
         self._connection = None
@@ -53,15 +61,22 @@ class Hints:
             async with asyncio.timeout(LISTEN_SECONDS):
                 await connection.remove_listener(HINT_CHANNEL, self._on_hint)
         except BaseException as error:
-            # One that does not answer is given up: the pool would wait for it for ever.
-            with suppress(asyncpg.InterfaceError):
-                connection.terminate()
+            await self._give_up(connection)
             if not isinstance(error, UNKNOWN_OUTCOME):
                 raise
-        finally:
-            # The pool refuses to take back a connection that died meanwhile; it has forgotten it already.
-            with suppress(*UNKNOWN_OUTCOME):
-                await self._pool.release(connection)
+        else:
+            await self._release(connection)
+
+    async def _give_up(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        """End one that does not answer: the pool would wait for it for ever."""
+        with suppress(asyncpg.InterfaceError):
+            connection.terminate()
+        await self._release(connection)
+
+    async def _release(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        # The pool refuses to take back a connection that died meanwhile; it has forgotten it already.
+        with suppress(*UNKNOWN_OUTCOME):
+            await self._pool.release(connection)
 
     def _on_hint(self, *_: object) -> None:
         self._hinted.set()

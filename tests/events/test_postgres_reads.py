@@ -254,6 +254,19 @@ async def test_a_listener_that_is_dead_to_the_world_lets_its_waiter_go(database:
             os.kill(pid, signal.SIGCONT)
 
 
+async def test_a_connection_that_does_not_begin_to_listen_lets_its_waiter_go(database: str) -> None:
+    async with await open_pool(database, size=3, application_name="deaf") as listeners:
+        reader = PostgresEventLog(listeners, Codec(), poll_seconds=0.05)
+        async with listeners.acquire() as connection:
+            pid = connection.get_server_pid()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(60):
+                assert await reader.wait_beyond(0, timeout_seconds=1) == 0
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
 async def test_a_hint_wakes_a_waiter_before_its_poll(pool: asyncpg.Pool) -> None:
     log = PostgresEventLog(pool, Codec(), poll_seconds=20)
     async with asyncio.TaskGroup() as tasks:
