@@ -1,5 +1,5 @@
 # oxbot: make demo shows it, make test proves it, make soak does so for ten minutes of crashes,
-# 10,000 lives of the books, and 3,000 and 300 of the execution of orders;
+# 10,000 lives of the books, 200,000 candles of the worst advice, and 3,000 and 300 lives of the execution of orders;
 # nothing else has to be installed by hand.
 
 PYTHON ?= python3
@@ -19,6 +19,7 @@ test: check
 soak: $(VENV)/installed
 	$(BIN)/python -m pytest tests/simulation/test_chaos.py --chaos-seconds 600
 	$(BIN)/python -m pytest tests/core/test_ledger_machine.py --ledger-sequences 10000 --timeout 7200
+	$(BIN)/python -m pytest tests/core/test_worst_advice.py --advice-steps 200000 --timeout 7200
 	$(BIN)/python -m pytest tests/simulation/test_execution_faults.py --execution-runs 3000 --timeout 7200
 	$(BIN)/python -m pytest tests/simulation/test_live_faults.py --live-fault-runs 300 --timeout 7200
 
@@ -35,6 +36,7 @@ format: $(VENV)/installed
 benchmarks: $(VENV)/installed
 	$(BIN)/python -m benchmarks append
 	$(BIN)/python -m benchmarks gateway
+	$(BIN)/python -m benchmarks models
 	$(BIN)/python -m benchmarks read
 	$(BIN)/python -m benchmarks rebuild
 	$(BIN)/python -m benchmarks strategy

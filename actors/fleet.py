@@ -8,9 +8,10 @@ import msgspec
 import structlog
 
 from actors import options
-from actors.calls import ActorUnavailable, Handle, answer, spawn
+from actors.calls import ActorUnavailable, Handle, answer, find, spawn
 from actors.executions import Executions
 from actors.market import MarketActor
+from actors.model import ModelActor
 from actors.nodes import alive_nodes, this_node
 from actors.notifier import NotifierActor
 from actors.projector import ProjectorActor
@@ -26,6 +27,7 @@ from oxbot.app.supervisor_runner import HostReport
 from oxbot.config import Settings
 from oxbot.wiring.connections import share_out
 from oxbot.wiring.market import MarketPlan
+from oxbot.wiring.models import ModelsPlan
 from oxbot.wiring.stores import Database
 
 TEND_SECONDS = 2.0
@@ -50,7 +52,8 @@ class FleetProgress(msgspec.Struct, frozen=True, kw_only=True):
 class Fleet:
     """Market, projector, sealer and supervisor of a fleet; the supervisor starts the hosts of its bots.
 
-    ``executions`` are those of its market's accounts, for ``accounts`` of which connections are kept.
+    ``executions`` are those of its market's accounts, for ``accounts`` of which connections are kept. With ``models``,
+    one process more asks language models for its bots.
     """
 
     def __init__(
@@ -62,10 +65,18 @@ class Fleet:
         *,
         executions: Executions | None = None,
         accounts: int = 0,
+        models: ModelsPlan | None = None,
     ) -> None:
         level = settings.log_level
         targets = settings.notify_targets
-        connections = share_out(settings.connections_max, alive_nodes(), executions=accounts, notifier=bool(targets))
+        connections = share_out(
+            settings.connections_max,
+            alive_nodes(),
+            executions=accounts,
+            notifier=bool(targets),
+            models=models is not None,
+        )
+        self._fleet = fleet
         self._executions = executions
         encoded = msgspec.msgpack.encode(plan)
         self._market: Handle = spawn(
@@ -85,6 +96,10 @@ class Fleet:
         if targets:
             notifier = options.resident(options.notifier_name(fleet))
             spawn(NotifierActor, notifier, targets, database, level)
+        if models is not None:
+            name = options.models_name(fleet)
+            how = options.pinned(name, this_node()) if models.pinned else options.resident(name)
+            spawn(ModelActor, how, name, models, database, level)
         self._supervisor: Handle = spawn(
             SupervisorActor,
             options.resident(options.supervisor_name(fleet)),
@@ -144,6 +159,9 @@ class Fleet:
         if victim == "bot":
             reports: tuple[HostReport, ...] = await answer(self._supervisor.reports.remote(), of="the supervisor")
             return next(report.status.process_id for report in reports if report.status is not None)
-        handle = {"projector": self._projector, "market": self._market, "supervisor": self._supervisor}[victim]
+        if victim == "models":
+            handle = find(options.models_name(self._fleet))
+        else:
+            handle = {"projector": self._projector, "market": self._market, "supervisor": self._supervisor}[victim]
         process_id: int = await answer(handle.wake.remote(), of=f"the {victim}")
         return process_id

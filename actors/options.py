@@ -100,6 +100,11 @@ def execution_name(fleet: FleetName, account: AccountName | str = "") -> str:
     return f"{fleet}-execution-{account}"
 
 
+def models_name(fleet: FleetName) -> str:
+    """The process that a fleet's run started to ask language models."""
+    return f"{fleet}-models"
+
+
 def supervisor_name(fleet: FleetName) -> str:
     """The supervisor of a fleet."""
     return f"{fleet}-supervisor"

@@ -77,10 +77,11 @@ class RemoteHosts:
     async def wake(self) -> None:
         """Make sure that market, projector and sealer are at work, also after Ray has restarted them.
 
-        So are the notifier and the executions that there are; none of these waits for another.
+        So are those of notifier, executions and models that there are; none of these waits for another.
         """
         needed = [name(self._fleet) for name in (options.market_name, options.projector_name, options.sealer_name)]
-        begins = (options.notifier_name(self._fleet), options.execution_name(self._fleet))
+        names = (options.notifier_name, options.execution_name, options.models_name)
+        begins = tuple(name(self._fleet) for name in names)
         there = [name for name in named() if name.startswith(begins)]
         unavailable = await asyncio.gather(*map(self._woken, [*needed, *there]))
         if any(unavailable):

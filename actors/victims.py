@@ -2,4 +2,4 @@
 
 from typing import Literal
 
-Victim = Literal["bot", "projector", "market", "supervisor"]
+Victim = Literal["bot", "projector", "market", "supervisor", "models"]

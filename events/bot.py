@@ -3,7 +3,8 @@
 from decimal import Decimal
 from typing import Literal
 
-from events.identifiers import AccountName, BotId, DecisionId, FillId, FleetName, OrderId, Symbol, VenueName
+from events.advice import AdviceFact
+from events.identifiers import AccountName, AdviceId, BotId, DecisionId, FillId, FleetName, OrderId, Symbol, VenueName
 from events.values import (
     Bracket,
     FeeCurrency,
@@ -168,8 +169,9 @@ class CapitalWithdrawn(Value, frozen=True, kw_only=True, tag="capital.withdrawn"
 class DecisionMade(Value, frozen=True, kw_only=True, tag="decision.made"):
     """A strategy chose to act on a closed candle; the digest proves which window it saw.
 
-    Without parameters, they are those that the bot was created with. ``account_fault`` is why a live bot's account let
-    no entry out just then; it holds for the entries that follow, until one says otherwise.
+    Without parameters, they are those that the bot was created with. With ``advice_id`` it had a model's opinion of
+    the symbol before it. ``account_fault`` is why a live bot's account let no entry out just then; it holds for the
+    entries that follow, until one says otherwise.
     """
 
     decision_id: DecisionId
@@ -198,6 +200,7 @@ class DecisionMade(Value, frozen=True, kw_only=True, tag="decision.made"):
     fleet_equity: Decimal | None = None
     fleet_position: int | None = None
     data_fault: str = ""
+    advice_id: AdviceId | None = None
     account_fault: str = ""
 
 
@@ -431,7 +434,7 @@ OrderProgress = (
 """What may follow an order's request: what the venue says of it, and what the bot asks of it."""
 OrderFact = OrderRequested | OrderDenied | OrderProgress
 PositionFact = FundingSettled | PositionLiquidated
-BotFact = LifecycleFact | CapitalFact | DecisionMade | OrderFact | PositionFact
+BotFact = LifecycleFact | CapitalFact | DecisionMade | OrderFact | PositionFact | AdviceFact
 
 LIFECYCLE_TYPES = (
     "bot.created", "bot.started", "bot.paused", "bot.stopped", "bot.halted", "trading_state.set",

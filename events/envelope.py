@@ -10,11 +10,13 @@ from events.account import AccountFact
 from events.bot import BotFact
 from events.fleet import FleetFact
 from events.identifiers import EventId, StreamId
+from events.models import ModelFact
+from events.news import NewsFact
 from events.system import SystemFact
 from events.user import UserFact
 from events.venue import VenueFact
 
-Fact = BotFact | FleetFact | AccountFact | VenueFact | UserFact | SystemFact
+Fact = BotFact | FleetFact | AccountFact | VenueFact | UserFact | SystemFact | ModelFact | NewsFact
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -15,11 +15,21 @@ FleetName = NewType("FleetName", str)
 VenueName = NewType("VenueName", str)
 AccountName = NewType("AccountName", str)
 Symbol = NewType("Symbol", str)
+AdviceId = NewType("AdviceId", str)
+CallId = NewType("CallId", str)
+
+ModelName = NewType("ModelName", str)
+"""The name under which an installation knows a model; which provider's model that is, its table of models says."""
+
+BodyHash = NewType("BodyHash", str)
+"""The SHA-256, in lower-case hexadecimal, under which a prompt, an answer or a news item is stored once."""
 
 BOT_STREAM_PREFIX = "bot-"
 FLEET_STREAM_PREFIX = "fleet-"
 ACCOUNT_STREAM_PREFIX = "account-"
 VENUE_STREAM_PREFIX = "venue-"
+NEWS_STREAM_PREFIX = "news-"
+MODELS_STREAM = StreamId("models")
 
 
 def new_event_id() -> EventId:
@@ -45,3 +55,8 @@ def account_stream(account: AccountName) -> StreamId:
 def venue_stream(venue: VenueName) -> StreamId:
     """The one stream of what is known of a venue's market: its outages and gaps."""
     return StreamId(f"{VENUE_STREAM_PREFIX}{venue}")
+
+
+def news_stream(source: str) -> StreamId:
+    """The one stream of what a source of news published."""
+    return StreamId(f"{NEWS_STREAM_PREFIX}{source}")

@@ -44,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     notify_urls: where people are told of fills, halts and doubts: addresses that Apprise knows, separated by spaces.
     archive_directory: where ``oxbot archive`` keeps what has left the database; without it, a directory in home. Every
     process that reads the log must find it under this name.
+    models: the file that says which language models there are and on what terms; without it, ``scripted`` alone.
+    news: the file that says which sources of news are read for advised bots; without it, none.
     ray_address: a Ray cluster to use instead of a local one.
     api_host, api_port: where the API listens.
     bots_per_actor: how many bots share one host process.
@@ -59,11 +61,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     venue_key: Secret | None = None
     notify_urls: Secret | None = None
     archive_directory: Path | None = None
+    models: Path | None = None
+    news: Path | None = None
     ray_address: str | None = None
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8020
     bots_per_actor: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
-    connections_max: Annotated[int, msgspec.Meta(ge=15, le=10_000)] = 20
+    connections_max: Annotated[int, msgspec.Meta(ge=14, le=10_000)] = 20
     seal_interval_seconds: Annotated[float, msgspec.Meta(ge=0.1, le=86_400)] = 10.0
     market_seed: Annotated[int, msgspec.Meta(ge=0)] = 1
     market_symbols: tuple[str, ...] = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT", "ADA/USDT")

@@ -47,6 +47,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--ledger-sequences", type=int, default=200, help="how many lives of the books are tried")
     parser.addoption("--execution-runs", type=int, default=100, help="how many lives of an execution are tried")
     parser.addoption("--live-fault-runs", type=int, default=4, help="how many lives of an execution at an exchange")
+    parser.addoption(
+        "--advice-steps", type=int, default=10_000, help="for how many candles advice is the worst there is"
+    )
     parser.addoption("--tz", help="the time zone of every process; else that of the environment, or of the worker")
 
 

@@ -23,6 +23,20 @@ from events.account import (
     StrangerKind,
     StrangerSeen,
 )
+from events.advice import (
+    AbstainReason,
+    AdviceAbstained,
+    AdviceClass,
+    AdviceLapsed,
+    AdviceReceived,
+    AdviceRequested,
+    AdviceTaken,
+    Opinion,
+    OpinionAction,
+    Refusal,
+    Sentiment,
+    Usage,
+)
 from events.bot import (
     BotArmed,
     BotClaimed,
@@ -63,6 +77,8 @@ from events.bot import (
 from events.envelope import Fact, Metadata, NewEvent
 from events.fleet import FleetSwitched
 from events.identifiers import EventId
+from events.models import ModelCallBegun, ModelCallEnded, ModelRouteClosed, ModelRouteOpened, ModelsClaimed
+from events.news import NewsEvent, NewsExtracted, NewsReceived, NewsRefused, NewsSourceFailed, NewsSourceRecovered
 from events.system import (
     CheckpointSigned,
     ProjectionEventSkipped,
@@ -263,6 +279,7 @@ DECISIONS: Sequence[st.SearchStrategy[Fact]] = (
         fleet_net_exposure=st.none() | SIGNED,
         fleet_equity=st.none() | AMOUNTS,
         data_fault=TEXTS,
+        advice_id=st.none() | NAMES,
         account_fault=TEXTS,
     ),
 )
@@ -377,7 +394,75 @@ POSITIONS: Sequence[st.SearchStrategy[Fact]] = (
         fill_id=st.sampled_from(["", "BTC-USDT-SWAP:1:2"]),
     ),
 )
-BOTS = (*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *POSITIONS)
+OPINIONS = st.builds(
+    Opinion,
+    symbol=SYMBOLS,
+    action=st.sampled_from(get_args(OpinionAction)),
+    weight=st.integers(0, 10_000),
+    confidence=st.integers(0, 100),
+    horizon=COUNTS,
+    invalidation=st.none() | AMOUNTS,
+    reason=TEXTS,
+)
+USAGES = st.builds(Usage, input=COUNTS, output=COUNTS, cached=COUNTS)
+SENTIMENTS = st.builds(
+    Sentiment,
+    symbol=SYMBOLS,
+    score=st.decimals(min_value=-2, max_value=2, places=4),
+    items=COUNTS,
+    age_minutes=st.integers(0, 10_000),
+)
+HASHES = st.text("0123456789abcdef", min_size=64, max_size=64)
+ADVICE: Sequence[st.SearchStrategy[Fact]] = (
+    st.builds(
+        AdviceRequested,
+        advice_id=NAMES,
+        at=MOMENTS,
+        model=NAMES,
+        template=NAMES,
+        template_version=COUNTS,
+        snapshot=st.text("0123456789abcdef", min_size=32, max_size=32),
+        symbols=st.lists(SYMBOLS, min_size=1, unique=True).map(tuple),
+        advice_class=st.sampled_from(get_args(AdviceClass)),
+        expires_at=MOMENTS,
+        parameters=PARAMETERS,
+        sentiments=st.lists(SENTIMENTS, max_size=2).map(tuple),
+    ),
+    st.builds(
+        AdviceReceived,
+        advice_id=NAMES,
+        at=MOMENTS,
+        answer=HASHES,
+        prompt=HASHES,
+        resolved_model=NAMES,
+        opinions=st.lists(OPINIONS, max_size=3).map(tuple),
+        refusals=st.lists(st.builds(Refusal, item=st.integers(0, 16), fault=TEXTS), max_size=2).map(tuple),
+        usage=USAGES,
+        cost=AMOUNTS,
+        latency_ms=COUNTS,
+        attempts=COUNTS,
+        repaired=st.booleans(),
+        shared_by=COUNTS,
+    ),
+    st.builds(
+        AdviceAbstained,
+        advice_id=NAMES,
+        at=MOMENTS,
+        reason=st.sampled_from(get_args(AbstainReason)),
+        detail=TEXTS,
+        answer=st.none() | HASHES,
+        prompt=st.none() | HASHES,
+        resolved_model=TEXTS,
+        usage=USAGES,
+        cost=AMOUNTS,
+        latency_ms=COUNTS,
+        attempts=st.integers(0, 9),
+        shared_by=COUNTS,
+    ),
+    st.builds(AdviceTaken, advice_id=NAMES, at=MOMENTS, stale=st.booleans()),
+    st.builds(AdviceLapsed, advice_id=NAMES, at=MOMENTS),
+)
+BOTS = (*LIFECYCLE, *CAPITAL, *DECISIONS, *ORDERS, *POSITIONS, *ADVICE)
 """One strategy per fact of a bot."""
 
 USERS: Sequence[st.SearchStrategy[Fact]] = (
@@ -460,7 +545,77 @@ VENUES: Sequence[st.SearchStrategy[Fact]] = (
 )
 """One strategy per fact of a venue's market."""
 
-FACTS: st.SearchStrategy[Fact] = st.one_of(*BOTS, *FLEETS, *ACCOUNTS, *VENUES, *USERS, *SYSTEM)
+MODELS: Sequence[st.SearchStrategy[Fact]] = (
+    st.builds(ModelsClaimed, epoch=st.integers(1, 2**62), holder=NAMES),
+    st.builds(
+        ModelCallBegun,
+        call_id=NAMES,
+        at=MOMENTS,
+        model=NAMES,
+        provider_model=NAMES,
+        prompt=HASHES,
+        attempt=COUNTS,
+        reserved=AMOUNTS,
+        reserved_tokens=COUNTS,
+        shares=st.lists(NAMES, max_size=3).map(tuple),
+        price_version=NAMES,
+        advice=st.lists(NAMES, max_size=3).map(tuple),
+    ),
+    st.builds(
+        ModelCallEnded,
+        call_id=NAMES,
+        at=MOMENTS,
+        outcome=st.sampled_from(["answered", *get_args(AbstainReason)]),
+        status=st.none() | st.integers(100, 599),
+        detail=TEXTS,
+        answer=st.none() | HASHES,
+        resolved_model=TEXTS,
+        request_id=TEXTS,
+        finish_reason=TEXTS,
+        usage=USAGES,
+        cost=AMOUNTS,
+        latency_ms=COUNTS,
+    ),
+    st.builds(
+        ModelRouteClosed,
+        model=NAMES,
+        at=MOMENTS,
+        cause=st.sampled_from(["infrastructure", "quality", "settings"]),
+        detail=TEXTS,
+        until=st.none() | MOMENTS,
+        template=TEXTS,
+    ),
+    st.builds(ModelRouteOpened, model=NAMES, at=MOMENTS, template=TEXTS),
+)
+"""One strategy per fact of the models."""
+
+NEWS: Sequence[st.SearchStrategy[Fact]] = (
+    st.builds(
+        NewsReceived,
+        item_id=NAMES,
+        source=NAMES,
+        body=HASHES,
+        received_at=MOMENTS,
+        published_at=st.none() | MOMENTS,
+    ),
+    st.builds(
+        NewsExtracted,
+        item_id=NAMES,
+        at=MOMENTS,
+        symbols=st.lists(SYMBOLS, max_size=3, unique=True).map(tuple),
+        sentiment=st.sampled_from([-2, -1, 0, 1, 2]),
+        event=st.sampled_from(get_args(NewsEvent)),
+        novelty=st.sampled_from([0, 1, 2, 3]),
+        extractor=NAMES,
+        answer=st.none() | HASHES,
+    ),
+    st.builds(NewsRefused, item_id=NAMES, at=MOMENTS, fault=TEXTS),
+    st.builds(NewsSourceFailed, source=NAMES, at=MOMENTS, fault=TEXTS),
+    st.builds(NewsSourceRecovered, source=NAMES, at=MOMENTS),
+)
+"""One strategy per fact of a source of news."""
+
+FACTS: st.SearchStrategy[Fact] = st.one_of(*BOTS, *FLEETS, *ACCOUNTS, *VENUES, *USERS, *SYSTEM, *MODELS, *NEWS)
 """Any fact of any type."""
 
 METADATA = st.builds(Metadata, actor=TEXTS, correlation_id=st.none() | st.uuids(), causation_id=st.none() | st.uuids())

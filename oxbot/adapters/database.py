@@ -28,7 +28,7 @@ SERVER_SETTINGS = {
 
 Role = Literal[
     "oxbot_host", "oxbot_market", "oxbot_execution", "oxbot_projector", "oxbot_api", "oxbot_sealer", "oxbot_archiver",
-    "oxbot_notifier", "oxbot_operator",
+    "oxbot_notifier", "oxbot_models", "oxbot_operator",
 ]  # fmt: skip
 """What a process may do: append or read or keep views ..., see ``events/sql/0002_integrity.sql``."""
 

@@ -204,6 +204,7 @@ class MemoryBooks:
                         at=self.now(),
                         rate=rate,
                         mark=self._prices[symbol],
+                        quantity=abs(quantity),
                     )
                 )
 

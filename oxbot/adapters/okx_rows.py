@@ -128,6 +128,7 @@ class BillRow(msgspec.Struct, rename="camel", kw_only=True):
     pos_bal_chg: str = ""
     pnl: str = ""
     px: str = ""
+    sz: str = ""
     ts: str
 
 
@@ -270,12 +271,14 @@ def fill(row: FillRow, client_id: str, markets: OkxMarkets, *, liquidation: bool
 def funding(row: BillRow, markets: OkxMarkets) -> VenueFunding:
     """A funding payment; the price of its bill is the mark, and the rate is told elsewhere."""
     amounts = [number(text) for text in (row.pnl, row.bal_chg, row.pos_bal_chg)]
+    steps = markets.named(row.inst_id)
     return VenueFunding(
         funding_id=row.bill_id,
-        symbol=markets.named(row.inst_id).symbol,
+        symbol=steps.symbol,
         amount=next((amount for amount in amounts if amount), Decimal(0)),
         at=moment(row.ts),
         mark=number(row.px) or None,
+        quantity=abs(steps.quantity(row.sz)) or None,
     )
 
 

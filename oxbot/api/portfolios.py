@@ -50,7 +50,8 @@ async def _bot_page(views: RowReader, kind: type[Row], bot_id: BotId, query: Pag
     return page([(row.key, row.body) for row in rows], limit=query.limit, listing=listing)
 
 
-def _list_operation(kind: type[Row], answer: object, summary: str) -> Operation:
+def history_operation(kind: type[Row], answer: object, summary: str) -> Operation:
+    """The operation that lists a bot's rows of that kind in pages, the newest first unless asked otherwise."""
     return operation(
         from_views(_history(kind)),
         name=f"list_{kind.view}",
@@ -102,7 +103,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=Page[PositionRow],
         problems=PROBLEMS,
     ),
-    _list_operation(OrderRow, Page[OrderRow], "A bot's orders, newest first."),
-    _list_operation(TradeRow, Page[TradeRow], "A bot's closed trades, newest first."),
-    _list_operation(DecisionRow, Page[DecisionRow], "What a bot decided and why, newest first."),
+    history_operation(OrderRow, Page[OrderRow], "A bot's orders, newest first."),
+    history_operation(TradeRow, Page[TradeRow], "A bot's closed trades, newest first."),
+    history_operation(DecisionRow, Page[DecisionRow], "What a bot decided and why, newest first."),
 )

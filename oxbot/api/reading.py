@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from oxbot.api.bodies import Nothing
 from oxbot.api.operations import Call
-from oxbot.app.views import Snapshot
+from oxbot.app.views import SERVING, Snapshot
 
 POSITION_MAX = 2**63 - 1
 POSITION_HEADER = "X-Position"
@@ -35,22 +35,24 @@ QueryT = TypeVar("QueryT", bound=ViewQuery)
 Handler = Callable[[Call[QueryT, Nothing]], Awaitable[Response]]
 
 
-def from_views(handler: Callable[[Call[QueryT, Nothing], Snapshot], Awaitable[Response]]) -> Handler[QueryT]:
+def from_views(
+    handler: Callable[[Call[QueryT, Nothing], Snapshot], Awaitable[Response]], projection: str = SERVING
+) -> Handler[QueryT]:
     """The handler, given the views at one position; its answer says which, and how many events behind the log."""
 
     async def read(call: Call[QueryT, Nothing]) -> Response:
-        await reach(call)
-        async with call.services.views.snapshot() as views:
+        await reach(call, projection)
+        async with call.services.views.snapshot(projection) as views:
             response = await handler(call, views)
         return await placed(call, response, views.position)
 
     return read
 
 
-async def reach(call: Call[QueryT, Nothing]) -> None:
+async def reach(call: Call[QueryT, Nothing], projection: str = SERVING) -> None:
     """Wait for the position that the query asks for. Raises ``PositionNotReached``."""
     if call.query.min_position:
-        await call.services.projections.reach(call.query.min_position)
+        await call.services.projections.reach(call.query.min_position, projection=projection)
 
 
 async def placed(call: Call[QueryT, Nothing], response: Response, position: int) -> Response:

@@ -8,12 +8,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from oxbot.api import (
+    advice,
+    arena,
     bots,
     capital,
     equity,
     health,
     log,
     memory,
+    models,
     openapi,
     portfolios,
     projections,
@@ -35,6 +38,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *capital.OPERATIONS,
     *portfolios.OPERATIONS,
     *memory.OPERATIONS,
+    *advice.OPERATIONS,
+    *models.OPERATIONS,
+    *arena.OPERATIONS,
     *equity.OPERATIONS,
     *risk.OPERATIONS,
     *strategies.OPERATIONS,

@@ -6,6 +6,7 @@ from oxbot.api.sign_in_limit import SignInLimit
 from oxbot.api.tokens import Tokens
 from oxbot.app.account_report import AccountReader
 from oxbot.app.accounts import Accounts
+from oxbot.app.arena import ArenaReader
 from oxbot.app.audit_proof import Prover
 from oxbot.app.bots import BotCommands
 from oxbot.app.checkpoints import CheckpointStore
@@ -27,6 +28,7 @@ class Services(NamedTuple):
     strategies: Strategies
     failing: FailingBots
     equity: EquityReader
+    arena: ArenaReader
     accounts: Accounts
     venue_accounts: VenueAccounts
     account_reader: AccountReader

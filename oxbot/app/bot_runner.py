@@ -8,16 +8,18 @@ from types import MappingProxyType
 
 import structlog
 
+from events.advice import Sentiment
 from events.bot import BotFact, DecisionMade
 from events.envelope import Metadata
 from events.errors import OxbotError
-from events.identifiers import BotId, Symbol, bot_stream
+from events.identifiers import AdviceId, BotId, Symbol, bot_stream
 from events.log import EventLog
 from oxbot.app.account_watch import AccountWatch
 from oxbot.app.candle_store import CandleStore
 from oxbot.app.clock import Clock
 from oxbot.app.fleet_book import FleetBook
 from oxbot.app.handle import Decider, FoldCache, Folded, fold_stream, handle
+from oxbot.app.news.book import NewsBook, is_made_up
 from oxbot.core.bot import BotDecider, ClaimBot, Lived, NoticeStatus, ObserveFrame
 from oxbot.core.candle_series import SharedSeries
 from oxbot.core.candles import Frame, Series, timeframe_duration
@@ -26,6 +28,7 @@ from oxbot.core.market_view import MarketView
 from oxbot.core.state import BotState
 
 FRAMES_AT_ONCE = 32
+WAIT_SECONDS_MIN, WAIT_SECONDS_MAX = 0.01, 1.0
 NO_FAULTS: Mapping[datetime, Mapping[Symbol, str]] = MappingProxyType({})
 
 logger = structlog.get_logger(__name__)
@@ -53,11 +56,13 @@ class BotRunner:
         cache: FoldCache[BotState] | None = None,
         shared: SharedSeries | None = None,
         fleets: FleetBook | None = None,
+        news: NewsBook | None = None,
         accounts: AccountWatch | None = None,
     ) -> None:
         """It looks at its candles in the ``shared`` series of its process, and at other bots' stakes in ``fleets``.
 
-        A live one learns from ``accounts`` what keeps its account shut.
+        What it is told of ``news`` goes into what it asks a model, if it asks one. A live one learns from ``accounts``
+        what keeps its account shut.
         """
         self._stream = bot_stream(bot_id)
         self._log = log
@@ -68,10 +73,13 @@ class BotRunner:
         self._cache = cache
         self._shared = shared
         self._fleets = fleets
+        self._news = news
         self._accounts = accounts
         self._account_fault = ""
         self._folded: Folded[BotState] = Folded(decider.initial, 0)
         self._epoch = 0
+        self._waited_for: AdviceId | None = None
+        self._said: Mapping[Symbol, Sentiment] = {}
         self._view: MarketView
         self._cursor: datetime
         self._candle: timedelta
@@ -119,37 +127,65 @@ class BotRunner:
         return tuple(instrument.symbol for instrument in self.state.configuration.market.instruments)
 
     async def observe(
-        self, frames: Sequence[Frame], faults: Mapping[datetime, Mapping[Symbol, str]] = NO_FAULTS
+        self,
+        frames: Sequence[Frame],
+        faults: Mapping[datetime, Mapping[Symbol, str]] = NO_FAULTS,
+        *,
+        patience_seconds: float = 0.0,
     ) -> None:
         """Live through the frames in order; those at or before the cursor are skipped.
 
         ``faults`` says what is wrong with a symbol's candle in the frame that opened then. Others get their turn every
-        few frames, so that bots which look at the same candles go through them together.
+        few frames, so that bots which look at the same candles go through them together. Between two frames, and after
+        the last, it waits ``patience_seconds``, of real time, for advice that it has asked for, if it has.
         """
         for number, frame in enumerate(frames, start=1):
+            if frame.open_time > self._cursor:
+                await self._await_advice(patience_seconds)
             async with self._turn:
                 if frame.open_time > self._cursor:
                     await self._observe(frame, faults.get(frame.open_time, {}))
             if number % FRAMES_AT_ONCE == 0:
                 await asyncio.sleep(0)
+        await self._await_advice(patience_seconds)
+
+    async def _await_advice(self, patience_seconds: float) -> None:
+        """Return once what it asked for is answered, or after so long, which is waited once for each request."""
+        pending, pause = self.state.advice.pending, WAIT_SECONDS_MIN
+        if patience_seconds <= 0 or pending is None or pending.advice_id == self._waited_for:
+            return
+        self._waited_for = pending.advice_id
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_seconds):
+                while self.state.advice.pending is pending and self.state.advice.answer is None:
+                    head = await self._log.head()
+                    await self.refresh()
+                    if self.state.advice.answer is None:
+                        await self._log.wait_beyond(head, timeout_seconds=pause)
+                    pause = min(2 * pause, WAIT_SECONDS_MAX)
 
     async def refresh(self) -> None:
         """Fold what others have appended, such as a pause."""
         async with self._turn:
-            self._folded = await handle(
-                self._log,
-                self._decider,
-                self._stream,
-                NoticeStatus(self._epoch, self._lived()),
-                at=self._cursor + self._candle,
-                known=await fold_stream(self._log, self._decider, self._stream, self._folded, cache=self._cache),
-                cache=self._cache,
-                metadata=self._metadata,
-            )
-            self._check_epoch()
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        self._folded = await handle(
+            self._log,
+            self._decider,
+            self._stream,
+            NoticeStatus(self._epoch, self._lived()),
+            at=self._cursor + self._candle,
+            known=await fold_stream(self._log, self._decider, self._stream, self._folded, cache=self._cache),
+            cache=self._cache,
+            metadata=self._metadata,
+        )
+        self._check_epoch()
 
     async def _observe(self, frame: Frame, faults: Mapping[Symbol, str]) -> None:
         self._view.push(frame)
+        if self.state.advice.waiting and not self.state.live:
+            await self._refresh()
         if self.state.live:
             # Its venue's reports are appended by others: what it does not know of, it must not decide without.
             self._folded = await fold_stream(self._log, self._decider, self._stream, self._folded, cache=self._cache)
@@ -157,11 +193,19 @@ class BotRunner:
             if self._accounts is not None:
                 self._account_fault = await self._accounts.fault(self.state)
         before = self._folded.version
+        self._said = await self._heard(frame)
         self._folded = await self._live_through(frame, faults)
         self._check_epoch()
         self._cursor = frame.open_time
         if self._folded.version > before:
             logger.info("bot_acted", stream=self._stream, candle=frame.open_time, version=self._folded.version)
+
+    async def _heard(self, frame: Frame) -> Mapping[Symbol, Sentiment]:
+        """What news said by the close of the frame's candles, if the bot may ask a model then."""
+        if self._news is None or not self._decider.asks_at(self.state, frame.open_time):
+            return {}
+        made_up = is_made_up(self.state.configuration.market.venue)
+        return await self._news.sentiments(self.symbols, frame.open_time + self._candle, made_up=made_up)
 
     async def _live_through(self, frame: Frame, faults: Mapping[Symbol, str]) -> Folded[BotState]:
         """The bot after the frame. What others have at stake is asked for once an entry hangs on it, and only then."""
@@ -186,7 +230,7 @@ class BotRunner:
             self._log,
             decider,
             self._stream,
-            ObserveFrame(self._epoch, frame, self._view, self._lived(), fleet, faults, self._account_fault),
+            ObserveFrame(self._epoch, frame, self._view, self._lived(), fleet, faults, self._said, self._account_fault),
             at=frame.open_time + self._candle,
             known=self._folded,
             cache=self._cache,

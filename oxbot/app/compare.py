@@ -19,7 +19,7 @@ from oxbot.core.metrics import Metrics, measure
 from oxbot.core.money import exact
 from oxbot.core.returns import Point
 from oxbot.core.state import BotState
-from oxbot.core.strategy import Strategies
+from oxbot.core.strategy import Strategies, advice_terms
 from oxbot.core.trips import ClosedTrade
 
 HODL, RANDOM = "hodl", "random"
@@ -113,8 +113,14 @@ def contenders(strategies: Sequence[str], *, seeds: int) -> list[Contender]:
 
 
 def strategy_names(strategies: Strategies) -> list[str]:
-    """The strategies that are no baselines."""
-    return [strategy.name for strategy in strategies.all if strategy.name not in BASELINES]
+    """The strategies that are no baselines and ask nobody."""
+    names = [strategy.name for strategy in strategies.all if strategy.name not in BASELINES]
+    return [name for name in names if not asks_models(strategies, name)]
+
+
+def asks_models(strategies: Strategies, name: str) -> bool:
+    """Whether the strategy is advised, so that nothing can be said of it on candles that nobody was asked about."""
+    return advice_terms(strategies.bind(strategies.refer(name, {}))) is not None
 
 
 def batches(

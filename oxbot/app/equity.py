@@ -12,7 +12,7 @@ from oxbot.app.stored_frames import StoredFrames
 from oxbot.app.views import RowReader, ViewReader
 from oxbot.core.candles import Frame, Series
 from oxbot.views.equity import EquityPoint, equity_curve
-from oxbot.views.rows import BotRow, HoldingRow
+from oxbot.views.rows import BotLine, BotRow, HoldingRow
 
 HOLDINGS_MAX = 1_000_000
 
@@ -68,7 +68,7 @@ class EquityReader:
         self, holdings: Holdings, *, begins_at: datetime | None, ends_before: datetime | None, points_max: int
     ) -> list[EquityPoint]:
         """The curve of these holdings at candle closes, oldest first, evenly thinned to ``points_max``."""
-        frames = await self._frames(holdings.bot, ends_before)
+        frames = await self.frames(holdings.bot, ends_before)
         points = equity_curve(holdings.rows, frames)
         if begins_at is not None:
             points = [point for point in points if point.at >= begins_at]
@@ -79,7 +79,10 @@ class EquityReader:
         body = await self._views.row("bots", bot_id)
         if body is None:
             return {}
-        bot = msgspec.json.decode(body, type=BotRow)
+        return await self.marks_of(msgspec.json.decode(body, type=BotRow))
+
+    async def marks_of(self, bot: BotLine) -> dict[Symbol, Decimal]:
+        """The newest close of each symbol of a bot's market, likewise."""
         newest = await self._market_time.closed_before(bot.venue) - timedelta(microseconds=1)
         marks: dict[Symbol, Decimal] = {}
         for symbol in bot.symbols:
@@ -88,7 +91,8 @@ class EquityReader:
                 marks[symbol] = candle.close
         return marks
 
-    async def _frames(self, bot: BotRow, ends_before: datetime | None) -> list[Frame]:
+    async def frames(self, bot: BotLine, ends_before: datetime | None = None) -> list[Frame]:
+        """All that has closed of a bot's market since it began."""
         now = await self._market_time.closed_before(bot.venue)
         frames = StoredFrames(
             self._candles,

@@ -90,19 +90,29 @@ def funded(payment: VenueFunding) -> Said:
     """A funding payment, with as much as the venue tells of it."""
 
     def said(state: BotState) -> Sequence[VenueReport]:
-        held = state.ledger.positions.get(payment.symbol)
         return [
             FundingSettled(
                 symbol=payment.symbol,
                 at=payment.at,
                 rate=payment.rate,
                 mark=payment.mark,
-                quantity=held.signed_quantity if held else ZERO,
+                quantity=_position_then(payment, state),
                 amount=payment.amount,
             )
         ]
 
     return said
+
+
+def _position_then(payment: VenueFunding, state: BotState) -> Decimal:
+    """The signed quantity that the payment was for, of a position that may be closed by now."""
+    held = state.ledger.positions.get(payment.symbol)
+    if held is not None and held.opened_at <= payment.at:
+        side, quantity = held.side, held.quantity if payment.quantity is None else payment.quantity
+    else:
+        closed = [trade for trade in state.trades if trade.symbol == payment.symbol and trade.opened_at <= payment.at]
+        side, quantity = closed[-1].side if closed else "long", payment.quantity or ZERO
+    return -quantity if side == "short" else quantity
 
 
 def liquidated(trade: VenueFill) -> Said:

@@ -27,11 +27,14 @@ class FeedReply(msgspec.Struct, frozen=True, kw_only=True):
     """The next frames in order, none left out; empty if nothing closed in time. ``ended``: none will ever follow.
 
     ``faults`` says in words what is wrong with a symbol's candle, by the open time of its frame: no entry on that.
+    ``patience_seconds`` is how long, between two of these frames, a bot may wait for advice that it has asked for: a
+    market that is played as fast as its followers live waits for them.
     """
 
     frames: tuple[Frame, ...]
     ended: bool = False
     faults: Mapping[datetime, Mapping[Symbol, str]] = {}
+    patience_seconds: float = 0.0
 
 
 class CandleFeed(Protocol):

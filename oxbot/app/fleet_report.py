@@ -10,11 +10,9 @@ from events.identifiers import BotId
 from oxbot.app.bots import UnknownBot
 from oxbot.app.equity import EquityReader
 from oxbot.app.views import ViewReader
-from oxbot.core.candles import timeframe_duration
-from oxbot.core.money import ZERO, exact, ratio, text
-from oxbot.core.returns import Point, drawdown
+from oxbot.core.money import ZERO, exact, text
 from oxbot.views.amounts import Amount
-from oxbot.views.equity import capital_flows, result_at, worth
+from oxbot.views.equity import deepest_fall, result_at, worth
 from oxbot.views.rows import BotRow, HoldingRow, PortfolioRow, PositionRow, Row, TradeRow
 
 ROWS_MAX = 1_000_000
@@ -97,7 +95,7 @@ class FleetReporter:
         """The bot's result at the newest closed candle."""
         bot = await self._one(bot_id, BotRow)
         portfolio = await self._one(bot_id, PortfolioRow)
-        fallen = await self._fallen(bot_id, bot)
+        fallen = await self._fallen(bot_id)
         marks = await self._equity.marks(bot_id)
         positions = await self._many(bot_id, PositionRow)
         trades = await self._many(bot_id, TradeRow)
@@ -118,15 +116,13 @@ class FleetReporter:
             open=opened,
         )
 
-    async def _fallen(self, bot_id: BotId, bot: BotRow) -> Decimal:
-        """The deepest fall of the curve that begins with the bot's first capital, capital flows left out of it."""
+    async def _fallen(self, bot_id: BotId) -> Decimal:
+        """The deepest fall of the bot's curve up to the newest closed candle."""
         holdings = await self._equity.holdings(bot_id, self._views)
-        if holdings is None or not holdings.rows:
+        if holdings is None:
             return ZERO
         marked = await self._equity.marked(holdings, begins_at=None, ends_before=None, points_max=POINTS_MAX)
-        first = Point(bot.begins_at - timeframe_duration(bot.timeframe), Decimal(holdings.rows[0].capital))
-        curve = [first, *(Point(point.at, point.equity) for point in marked)]
-        return ratio(Decimal(drawdown(curve, capital_flows(holdings.rows)).deepest), Decimal(1))
+        return deepest_fall(holdings.bot, holdings.rows, marked)
 
     async def _one(self, bot_id: BotId, kind: type[RowT]) -> RowT:
         body = await self._views.row(kind.view, bot_id)

@@ -17,6 +17,7 @@ from oxbot.app.clock import Clock
 from oxbot.app.feed import CandleFeed, FeedReply, FeedRequest, FeedUnavailable
 from oxbot.app.fleet_book import FleetBook
 from oxbot.app.handle import FoldCache
+from oxbot.app.news.book import NewsBook
 from oxbot.core.bot import BotDecider
 from oxbot.core.candle_series import SharedSeries
 from oxbot.core.state import BotState
@@ -75,6 +76,7 @@ class HostRunner:
         self._cache = cache
         self._shared = SharedSeries()
         self._fleets = FleetBook(log)
+        self._news = NewsBook(log)
         self._accounts = AccountWatch(log, clock)
         self._bots: dict[BotId, BotRunner] = {}
         self._ended: dict[BotId, BotEnd] = {}
@@ -130,6 +132,7 @@ class HostRunner:
             cache=self._cache,
             shared=self._shared,
             fleets=self._fleets,
+            news=self._news,
             accounts=self._accounts,
         )
         await runner.claim()
@@ -159,7 +162,9 @@ class HostRunner:
     async def _live(self, bot_id: BotId, runner: BotRunner, reply: FeedReply) -> None:
         if self._bots.get(bot_id) is not runner:
             return
-        await self._guarded(bot_id, runner.observe(reply.frames, reply.faults), runner)
+        await self._guarded(
+            bot_id, runner.observe(reply.frames, reply.faults, patience_seconds=reply.patience_seconds), runner
+        )
         if self._bots.get(bot_id) is runner and runner.finished:
             self._leave(bot_id, runner, "finished")
 

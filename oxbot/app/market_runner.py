@@ -98,7 +98,7 @@ class MarketRunner:
     Its head runs at most ``WINDOW`` frames and a page ahead of the slowest follower, so a slow or dead one is waited
     for, and a frame that has left memory is read again, from ``history`` if there is one, else from the source: nothing
     is dropped. ``followers`` of them must have asked before time begins to pass; it begins after ``begins_after``, or
-    else after the slowest of them.
+    else after the slowest of them. Its followers may wait ``patience_seconds`` between two candles for advice.
     """
 
     def __init__(
@@ -111,7 +111,9 @@ class MarketRunner:
         sink: FrameSink | None = None,
         history: FrameSource | None = None,
         begins_after: datetime | None = None,
+        patience_seconds: float = 0.0,
     ) -> None:
+        self._patience_seconds = patience_seconds
         self._source = source
         self._history = history or source
         self._begins_after = begins_after
@@ -153,7 +155,11 @@ class MarketRunner:
                 return FeedReply(frames=())
         frames = await self._frames_after(request.cursor)
         symbols = frozenset(request.symbols)
-        return FeedReply(frames=tuple(only(frame, symbols) for frame in frames), ended=self._ended and not frames)
+        return FeedReply(
+            frames=tuple(only(frame, symbols) for frame in frames),
+            ended=self._ended and not frames,
+            patience_seconds=self._patience_seconds,
+        )
 
     async def leave(self, follower: str) -> None:
         """Wait for this follower no longer; it still counts as one of those who have asked."""

@@ -30,7 +30,7 @@ CAUSES: Mapping[Cause, str] = {
     "untraded": "traded on one side only: rejected, expired, cancelled, not asked for, or not yet traded",
 }
 
-_OWN = ("decision_id", "equity", "fleet_exposure", "fleet_net_exposure", "fleet_equity", "fleet_position")
+_OWN = ("decision_id", "advice_id", "equity", "fleet_exposure", "fleet_net_exposure", "fleet_equity", "fleet_position")
 """What a decision says of the bot's name, its money and its fleet; all else two bots on the same candles share."""
 
 COMPARED = tuple(name for name in DecisionMade.__struct_fields__ if name not in _OWN)

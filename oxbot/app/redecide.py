@@ -6,6 +6,7 @@ from functools import reduce
 from itertools import groupby
 from typing import NamedTuple
 
+from events.advice import AdviceAbstained, AdviceReceived, AdviceRequested, Sentiment
 from events.bot import (
     BotArmed,
     BotClaimed,
@@ -48,8 +49,13 @@ _GIVEN = (
     TradingStateSet,
     CapitalDeposited,
     CapitalWithdrawn,
+    AdviceReceived,
+    AdviceAbstained,
 )
 """Facts that people or processes caused; all others are what a cycle decides."""
+
+_OF_NO_CANDLE = (CapitalDeposited, CapitalWithdrawn, AdviceReceived, AdviceAbstained)
+"""Those that came between two candles without saying so; the bot knew of them at its next append, if not before."""
 
 
 class Difference(NamedTuple):
@@ -89,7 +95,7 @@ async def redecide(bot_id: BotId, *, log: EventLog, candles: CandleStore, decide
     Every cycle must lead to exactly the facts on record, and every candle between two cycles to none; of a live bot
     those between are not decided on. A status counts from the candle that its fact names. Where a notice says that the
     bot learnt of it later, or where an older fact names no candle and would have made the bot act on one that left no
-    fact, it may have come just after that candle. So may money that came or went.
+    fact, it may have come just after that candle. So may money that came or went, and what a model answered.
     """
     events = await log.read_stream(bot_stream(bot_id))
     facts: list[BotFact] = [event.fact for event in events if not isinstance(event.fact, StreamEnded)]  # type: ignore[misc]  # a bot's stream holds a bot's facts
@@ -113,7 +119,7 @@ class _Life:
         self._live = live
         self._decider = decider
         self._states: list[BotState] = [decider.initial]
-        self._before_flows: list[BotState] = []
+        self._before_news: list[BotState] = []
         self._dated = True
         self._view: MarketView | None = None
         self._frames = 0
@@ -127,7 +133,7 @@ class _Life:
         begun = self._states[-1]
         for fact in facts:
             self._states.append(self._decider.evolve(self._states[-1], fact))
-        self._before_flows = [reduce(self._decider.evolve, known, begun) for known in _without_last_flows(facts)]
+        self._before_news = [reduce(self._decider.evolve, known, begun) for known in _without_last_news(facts)]
 
     async def until(self, cycle: tuple[BotFact, ...], frames: "_Frames") -> Difference | None:
         """Live through the candles up to the cycle's and compare what each leads to."""
@@ -156,8 +162,8 @@ class _Life:
         newest = max((state.cursor for state in earlier if state.cursor is not None), default=None)
         possible = [state for state in earlier if state.cursor == newest]
         certain = self._dated and self._states[-1].cursor == newest
-        poorer = [state for state in self._before_flows if state.cursor == newest]
-        return [*poorer, *(possible[-1:] if certain else possible)]
+        unaware = [state for state in self._before_news if state.cursor == newest]
+        return [*unaware, *(possible[-1:] if certain else possible)]
 
     def _see(self, frame: Frame) -> None:
         if self._view is None:
@@ -174,6 +180,7 @@ class _Life:
             self._view,
             fleet=_fleet(recorded),
             data_faults=_data_faults(recorded),
+            sentiments=_sentiments(recorded),
             account_fault=_account_fault(recorded, state),
         )
         return tuple(self._decider.decide(command, state))
@@ -242,6 +249,12 @@ def _data_faults(cycle: Sequence[BotFact]) -> dict[Symbol, str]:
     return {decision.symbol: decision.data_fault for decision in decisions if decision.data_fault}
 
 
+def _sentiments(cycle: Sequence[BotFact]) -> dict[Symbol, Sentiment]:
+    """What news said of which symbol, as the cycle's request for advice recorded it."""
+    requests = [fact for fact in cycle if isinstance(fact, AdviceRequested)]
+    return {said.symbol: said for request in requests for said in request.sentiments}
+
+
 def _account_fault(cycle: Sequence[BotFact], state: BotState) -> str:
     """What kept the bot's account shut: as the cycle's entries recorded it, or else as it was recorded last."""
     entries = (fact for fact in cycle if isinstance(fact, DecisionMade) and fact.intent in ENTRY_INTENTS)
@@ -261,16 +274,16 @@ def _fleet(cycle: Sequence[BotFact]) -> Fleet | None:
     return None
 
 
-def _without_last_flows(facts: Sequence[BotFact]) -> Iterator[list[BotFact]]:
-    """The facts without their last flows of capital: all but the last, and so on up to without any.
+def _without_last_news(facts: Sequence[BotFact]) -> Iterator[list[BotFact]]:
+    """The facts without the last of those of no candle: all but the last, and so on up to without any.
 
-    Nothing says from which candle on the bot knew of them. The first capital is there from the creation on.
+    The first capital is there from the creation on.
     """
-    flows = [at for at, fact in enumerate(facts) if isinstance(fact, CapitalDeposited | CapitalWithdrawn)]
+    news = [at for at, fact in enumerate(facts) if isinstance(fact, _OF_NO_CANDLE)]
     if facts and isinstance(facts[0], BotCreated):
-        flows = flows[1:]
-    for number in range(len(flows)):
-        left_out = set(flows[number:])
+        news = news[1:]
+    for number in range(len(news)):
+        left_out = set(news[number:])
         yield [fact for at, fact in enumerate(facts) if at not in left_out]
 
 

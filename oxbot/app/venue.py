@@ -149,7 +149,8 @@ class VenueFill(msgspec.Struct, frozen=True, kw_only=True):
 class VenueFunding(msgspec.Struct, frozen=True, kw_only=True):
     """A funding payment; ``amount`` in the settlement currency is above 0 if received.
 
-    ``rate`` and ``mark`` are None where the venue does not tell them.
+    ``rate``, ``mark`` and the ``quantity`` of the position then, without a sign, are None where the venue does not tell
+    them.
     """
 
     funding_id: str
@@ -158,6 +159,7 @@ class VenueFunding(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     rate: Decimal | None = None
     mark: Decimal | None = None
+    quantity: Decimal | None = None
 
 
 class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ from oxbot.app.compare import (
     Contender,
     Row,
     Run,
+    asks_models,
     batches,
     contenders,
     rows,
@@ -122,15 +123,15 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def _chosen(strategies: str | None, *, seeds: int) -> list[Contender]:
-    names = (
-        strategy_names(installed_strategies())
-        if strategies is None
-        else [name.strip() for name in strategies.split(",")]
-    )
+    installed = installed_strategies()
+    names = strategy_names(installed) if strategies is None else [name.strip() for name in strategies.split(",")]
     if not all(names):
         raise InvalidInput(f"--strategies {strategies!r} has an empty name")
     if len(set(names)) != len(names):
         raise InvalidInput(f"--strategies {strategies!r} names a strategy twice")
+    for name in names:
+        if asks_models(installed, name):
+            raise InvalidInput(f"--strategies: {name} asks a model, and nobody was asked about these candles")
     return contenders(names, seeds=seeds)
 
 

@@ -19,6 +19,7 @@ from actors.environment import prepare_embedded
 from events.errors import OxbotError
 from events.identifiers import BotId, FleetName, Symbol, VenueName, bot_stream
 from events.values import Instrument
+from oxbot.adapters.model_table import read_model_table
 from oxbot.adapters.recorded_market import read_market
 from oxbot.adapters.synthetic_market import SyntheticMarket
 from oxbot.app.bots import BotCommands
@@ -41,11 +42,14 @@ from oxbot.cli.up import serve_beside
 from oxbot.config import Settings, load_settings
 from oxbot.core.bot import BotDecider
 from oxbot.core.candles import Candle, Series, timeframe_duration
+from oxbot.core.strategy import advice_terms
 from oxbot.logs import configure_logs
 from oxbot.views.rows import BotLine
 from oxbot.wiring.api import ApiPlan, serve_api
+from oxbot.wiring.connections import FIXED
 from oxbot.wiring.database import open_database
 from oxbot.wiring.market import PlayedMarket, Speed
+from oxbot.wiring.models import ModelsPlan, models_plan, paced, take_keys
 from oxbot.wiring.stores import Database, Stores, open_stores
 from oxbot.wiring.strategies import installed_strategies
 
@@ -206,11 +210,13 @@ class Demo:
             stack.enter_context(redirect_stdout(sys.stderr))
             self._progress.stage("starting Postgres")
             database = await stack.enter_async_context(open_database(self._settings))
-            operator = open_stores(database, "oxbot_operator", name="demo", connections=4)
+            operator = open_stores(database, "oxbot_operator", name="demo", connections=FIXED["starter"])
             stores = await stack.enter_async_context(operator)
             bot_ids = await self._create_bots(stores)
             await self._store_market(stores)
             self._progress.stage("starting Ray")
+            plan = self._plan(len(bot_ids))
+            models = self._models()
             prepare_embedded(self._settings.home)
             from actors.cluster import start_ray, stop_ray  # noqa: PLC0415 - Ray reads its environment on import
 
@@ -218,7 +224,7 @@ class Demo:
             stack.callback(stop_ray)
             from actors.fleet import Fleet  # noqa: PLC0415 - imports Ray
 
-            fleet = Fleet(self._fleet, database, self._settings, self._plan(len(bot_ids)))
+            fleet = Fleet(self._fleet, database, self._settings, plan, models=models and paced(models, plan))
             stack.push_async_callback(fleet.seal)
             rate = await self._trade(fleet, stores)
             result = await self._report(stores, bot_ids, rate)
@@ -295,6 +301,18 @@ class Demo:
             speed=None if speed is None else Speed(factor=speed, started_at=now, market_at=market.begins_at),
         )
 
+    def _models(self) -> ModelsPlan | None:
+        """Whom the bots are advised by, if they are. The keys leave the environment before Ray inherits it."""
+        strategies = installed_strategies()
+        reference = strategies.refer(self._options.strategy, self._options.parameters)
+        if advice_terms(strategies.bind(reference)) is None:
+            if any(kill.victim == "models" for kill in self._options.kills):
+                raise InvalidInput(f"--kill models: {self._options.strategy} asks no model")
+            return None
+        models = models_plan(self._settings, os.environ)
+        take_keys(models)
+        return models
+
     def _api(self, database: Database) -> ApiPlan:
         return ApiPlan(
             host=self._settings.api_host,
@@ -304,6 +322,7 @@ class Demo:
             commands=lambda stores: bot_commands(stores, self._market, self._fleet),
             market_time=self._market,
             announce=self._progress.announce,
+            models=read_model_table(self._settings.models),
         )
 
     async def _report(self, stores: Stores, bot_ids: Sequence[BotId], rate: float) -> FleetResult:

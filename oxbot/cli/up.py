@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from actors.environment import prepare_embedded
+from oxbot.adapters.model_table import read_model_table
 from oxbot.app.account_directory import AccountDirectory
 from oxbot.app.equity import EverythingStoredIsClosed
 from oxbot.app.venue_accounts import check_addresses
@@ -23,6 +24,7 @@ from oxbot.core.candles import timeframe_duration
 from oxbot.logs import configure_logs
 from oxbot.wiring.api import ApiPlan, serve_api
 from oxbot.wiring.market import LiveSyntheticMarket, MarketPlan, Speed
+from oxbot.wiring.models import models_plan, paced, take_keys
 from oxbot.wiring.notifier import check_targets
 from oxbot.wiring.venue_choice import KeptChoice, VenueChoice, keep_choice, kept_choice
 
@@ -79,6 +81,8 @@ async def run_up(settings: Settings, *, speed: float, choice: VenueChoice | None
         installation = await stack.enter_async_context(
             open_installation(settings, name="up", connections=2, serves=True)
         )
+        models = models_plan(settings, os.environ)
+        take_keys(models)
         prepare_embedded(settings.home)
         from actors.cluster import start_ray, stop_ray  # noqa: PLC0415 - Ray reads its environment on import
         from actors.executions import Executions  # noqa: PLC0415 - imports Ray
@@ -93,7 +97,15 @@ async def run_up(settings: Settings, *, speed: float, choice: VenueChoice | None
             MAIN_FLEET, installation.database, settings, accounts=directory, market=terms.venue, speed=speed
         )
         accounts = 0 if choice is None else await executions.reserve()
-        fleet = Fleet(MAIN_FLEET, installation.database, settings, plan, executions=executions, accounts=accounts)
+        fleet = Fleet(
+            MAIN_FLEET,
+            installation.database,
+            settings,
+            plan,
+            executions=executions,
+            accounts=accounts,
+            models=paced(models, plan),
+        )
         stack.push_async_callback(fleet.seal)
         console.print(
             f"[dim]oxbot:[/dim] venue {terms.venue}, market time {speed:g} times as fast as the clock",
@@ -168,4 +180,5 @@ def _api(installation: Installation, console: Console) -> ApiPlan:
         market_time=EverythingStoredIsClosed(),
         announce=lambda text: console.print(f"[bold]oxbot:[/bold] {text}", highlight=False, soft_wrap=True),
         venue_key=settings.venue_key,
+        models=read_model_table(settings.models),
     )

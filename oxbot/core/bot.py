@@ -7,6 +7,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
+from events.advice import Sentiment
 from events.bot import (
     BotArmed,
     BotClaimed,
@@ -23,6 +24,8 @@ from events.bot import (
     TradingStateSet,
 )
 from events.identifiers import Symbol
+from oxbot.core.advice import RecordAdvice, recorded_advice
+from oxbot.core.advice_cycle import due
 from oxbot.core.candles import Frame, timeframe_duration
 from oxbot.core.creation import (
     AS_ITS_FLEET,
@@ -40,12 +43,12 @@ from oxbot.core.money import exact, text
 from oxbot.core.refused import CommandRefused
 from oxbot.core.reports import ForceExit, RecordProgress, force_exits, recorded
 from oxbot.core.state import INITIAL, BotState, Standing, evolve, standing_at
-from oxbot.core.strategy import Strategies
+from oxbot.core.strategy import Strategies, advice_terms
 
 __all__ = [
     "ArmBot", "BotCommand", "BotDecider", "ClaimBot", "CommandRefused", "DepositCapital", "DisarmBot", "ForceExit",
-    "Lived", "NoticeStatus", "ObserveFrame", "PauseBot", "RecordProgress", "SetTradingState", "StartBot", "StopBot",
-    "WithdrawCapital",
+    "Lived", "NoticeStatus", "ObserveFrame", "PauseBot", "RecordAdvice", "RecordProgress", "SetTradingState",
+    "StartBot", "StopBot", "WithdrawCapital",
 ]  # fmt: skip
 
 
@@ -134,6 +137,7 @@ class ObserveFrame(msgspec.Struct, frozen=True):
     With ``lived``, what the incarnation did not know in time is noticed before it decides on these candles. ``fleet``
     is what the fleet's other bots have at stake, for limits that count it. ``data_faults`` says in words what is wrong
     with a symbol's candles, and ``account_fault`` what keeps a live bot's account shut; no entry is made on either.
+    ``sentiments`` is what news say of symbols, for an advised bot.
     """
 
     epoch: int
@@ -142,6 +146,7 @@ class ObserveFrame(msgspec.Struct, frozen=True):
     lived: Lived | None = None
     fleet: Fleet | None = None
     data_faults: Mapping[Symbol, str] = {}
+    sentiments: Mapping[Symbol, Sentiment] = {}
     account_fault: str = ""
 
 
@@ -157,7 +162,7 @@ ManageBot = (
     | ArmBot
     | DisarmBot
 )
-BotCommand = CreateBot | ManageBot | ObserveFrame | RecordProgress | ForceExit
+BotCommand = CreateBot | ManageBot | ObserveFrame | RecordProgress | ForceExit | RecordAdvice
 
 
 class BotDecider:
@@ -192,11 +197,18 @@ class BotDecider:
                 return recorded(command, state)
             if isinstance(command, ForceExit):
                 return force_exits(command, state)
+            if isinstance(command, RecordAdvice):
+                return list(recorded_advice(command, state.advice))
             return _manage(command, state)
 
     def window(self, state: BotState) -> int:
         """How many candles of each symbol the bot must be shown."""
         return max(self._strategies.bind(state.configuration.strategy).window, candles_needed(state))
+
+    def asks_at(self, state: BotState, open_time: datetime) -> bool:
+        """Whether the bot may ask a model at the close of the candle that opened then, and would be told of news."""
+        terms = advice_terms(self._strategies.bind(state.configuration.strategy))
+        return terms is not None and due(state, terms, open_time)
 
     def _observe(self, command: ObserveFrame, state: BotState) -> list[BotFact]:
         seen = state.cursor is not None and command.frame.open_time <= state.cursor
@@ -204,7 +216,7 @@ class BotDecider:
             return []
         noticed = _notice(command.lived, state)
         strategy = self._strategies.bind(state.configuration.strategy)
-        outside = Outside(command.fleet, command.data_faults, command.account_fault)
+        outside = Outside(command.fleet, command.data_faults, command.sentiments, command.account_fault)
         cycle = Cycle(state, strategy, command.frame, command.view, outside)
         facts = cycle.run()
         if cycle.failed is not None and not self._halts:

@@ -11,6 +11,7 @@ from events.bot import BotCreated, TradingState
 from events.errors import OxbotError
 from events.identifiers import BotId, OrderId, Symbol
 from events.values import Instrument, PaperModel, Sizing
+from oxbot.core.advice import NO_ADVICE, AdviceBook
 from oxbot.core.candles import timeframe_duration
 from oxbot.core.ledger import Ledger
 from oxbot.core.live import Settlement
@@ -110,6 +111,7 @@ class BotState(msgspec.Struct, frozen=True, kw_only=True):
     account_fault: str = ""
     owed: dict[OrderId, Order] = {}
     settlements: tuple[Settlement, ...] = ()
+    advice: AdviceBook = NO_ADVICE
 
     @property
     def configuration(self) -> BotCreated:

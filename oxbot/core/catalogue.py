@@ -5,7 +5,7 @@ from typing import cast
 
 import msgspec
 
-from oxbot.core.parameters import Parameters
+from oxbot.core.parameters import NAME_PATTERN, Parameters
 from oxbot.core.strategy import Strategies, Strategy
 
 _BOUNDS = {
@@ -16,6 +16,7 @@ _BOUNDS = {
 }
 _NOT_PARAMETERS = ("title", "description")
 _TYPES = {"integer": "whole number", "number": "number", "string": "decimal", "boolean": "true or false"}
+_NAMES = "a-z, 0-9, ., _ and -"
 
 
 class StrategyLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,9 +84,13 @@ def _schema(strategy: Strategy) -> dict[str, object]:
 def _parameter(name: str, default: str, schema: dict[str, object]) -> ParameterShown:
     choices = cast("list[str]", schema.get("enum", []))
     bounds = " and ".join(f"{words} {schema[key]}" for key, words in _BOUNDS.items() if key in schema)
+    named = schema.get("pattern") == NAME_PATTERN
+    if named:
+        bounds = f"{schema['minLength']} to {schema['maxLength']} {_NAMES}"
+    kind = "name" if named else _TYPES.get(str(schema.get("type", "")), "")
     return ParameterShown(
         name=name,
-        type="one of" if choices else _TYPES.get(str(schema.get("type", "")), ""),
+        type="one of" if choices else kind,
         default=default,
         bounds=", ".join(choices) or bounds,
         meaning=str(schema.get("description", "")),

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, get_args
 
+from events.advice import Sentiment
 from events.bot import (
     BotFact,
     BotHalted,
@@ -20,6 +21,8 @@ from events.bot import (
 )
 from events.identifiers import DecisionId, OrderId, Symbol
 from events.values import OrderKind
+from oxbot.core.advice import TakenOpinion
+from oxbot.core.advice_cycle import Asking, heard, wanted
 from oxbot.core.brackets import bracket_facts, time_is_up
 from oxbot.core.candles import Candle, Frame, timeframe_duration
 from oxbot.core.decisions import decided, denied, entry_request
@@ -36,7 +39,7 @@ from oxbot.core.paper_prices import Terms
 from oxbot.core.paper_venue import CandleMatch
 from oxbot.core.risk import AFTER_FLEET, LETS_THROUGH, Denial, assess, passed_loss_limits
 from oxbot.core.state import BotState, evolve
-from oxbot.core.strategy import BoundStrategy, Failed, Holding, Signal, StrategyState, asked
+from oxbot.core.strategy import BoundStrategy, Failed, Holding, Signal, StrategyState, advice_terms, asked
 from oxbot.core.trips import ENTRY_INTENTS, Refused
 
 ALL_KINDS: frozenset[OrderKind] = frozenset(get_args(OrderKind))
@@ -45,10 +48,11 @@ WAITING_KINDS = ALL_KINDS - {"market"}
 
 
 class Outside(NamedTuple):
-    """What a bot is told: what its fleet's others have at stake, faulty data, what keeps a live one's account shut."""
+    """What a bot is told beside candles: stakes of its fleet, faulty data, news, what keeps its account shut."""
 
     fleet: Fleet | None = None
     data_faults: Mapping[Symbol, str] = {}
+    sentiments: Mapping[Symbol, Sentiment] = {}
     account_fault: str = ""
 
 
@@ -75,6 +79,8 @@ class Cycle:
         self._view = view
         self._fleet = outside.fleet
         self._data_faults = outside.data_faults
+        self._sentiments = outside.sentiments
+        self._advised = advice_terms(strategy)
         self._account_fault = outside.account_fault if state.live else ""
         self._timeframe = timeframe_duration(state.configuration.market.timeframe)
         self._entries = 0
@@ -85,9 +91,11 @@ class Cycle:
         candles = [(symbol, candle) for symbol, candle in self._frame.candles if symbol in followed]
         self._open_day()
         closed = {symbol for symbol, candle in candles if self._execute(symbol, candle)}
+        self._hear()
         for symbol, candle in candles:
             self._decide(symbol, candle, may_enter=symbol not in closed)
         self._watch_equity()
+        self._ask()
         return self.facts
 
     def _emit(self, fact: BotFact) -> None:
@@ -201,7 +209,13 @@ class Cycle:
             return
         if position is not None and "exit_signal" not in LETS_THROUGH[self._standing.trading]:
             return
-        state = StrategyState(self._holding(position, candle), self._state.memory.unwritable(), symbol)
+        taken = self._opinion(symbol)
+        state = StrategyState(
+            self._holding(position, candle),
+            self._state.memory.unwritable(),
+            symbol,
+            taken.opinion if taken else None,
+        )
         signal = asked(self._strategy, self._view[symbol], state)
         if isinstance(signal, Failed):
             self._halt(candle, signal)
@@ -256,7 +270,8 @@ class Cycle:
     def _act(self, symbol: Symbol, candle: Candle, signal: Signal) -> None:
         position = self._state.ledger.positions.get(symbol)
         entering = signal.intent in ENTRY_INTENTS
-        if entering == (position is not None):
+        taken = self._opinion(symbol)
+        if entering == (position is not None) or (entering and self._advised is not None and taken is None):
             return
         market = Market(
             self._state.instrument(symbol),
@@ -266,6 +281,7 @@ class Cycle:
             self._equity(),
             self._fleet,
             self._data_fault(symbol) if entering else "",
+            taken.advice_id if taken else None,
             self._account_fault if entering else "",
         )
         signal, fault = fit(signal)
@@ -320,10 +336,10 @@ class Cycle:
         """Whether the log says so already, at nearly the same value: what is refused on and on can be derived.
 
         Not so where the fleet's limits were looked at, or where the bot was told of a fault in its data: what the fleet
-        had at stake, and that fault, are on record nowhere else. What keeps its account shut is on record until that
-        is something else, or nothing.
+        had at stake, and that fault, are on record nowhere else. A model's opinion leads to one entry, refused or not.
+        What keeps its account shut is on record until that is something else, or nothing.
         """
-        if decision.account_fault != self._state.account_fault:
+        if decision.advice_id is not None or decision.account_fault != self._state.account_fault:
             return False
         told = denial.rule == "data_quality" and bool(self._data_faults.get(decision.symbol))
         passed = decision.fleet_position is not None and denial.rule in AFTER_FLEET
@@ -389,6 +405,37 @@ class Cycle:
         ledger, known = self._state.ledger, marks or {}
         symbols = {*ledger.positions, *ledger.dust}
         return ledger.equity({name: known.get(name) or self._view.mark(name) for name in symbols})
+
+    # Advice: what is heard before anything is decided, and asked for after everything is.
+
+    def _hear(self) -> None:
+        fact = heard(self._state, self._frame.open_time)
+        if fact is not None:
+            self._emit(fact)
+
+    def _ask(self) -> None:
+        if self._advised is None:
+            return
+        fact = wanted(
+            Asking(
+                self._state,
+                self._advised,
+                self._strategy.window,
+                self._frame.open_time,
+                self._view,
+                self._standing,
+                self._sentiments,
+            )
+        )
+        if fact is not None:
+            self._emit(fact)
+
+    def _opinion(self, symbol: Symbol) -> TakenOpinion | None:
+        """What an advised strategy may still act on."""
+        if self._advised is None:
+            return None
+        held = symbol in self._state.ledger.positions
+        return self._state.advice.usable(symbol, self._frame.open_time, held=held)
 
     def _order_id(self, number: int) -> OrderId:
         return OrderId(f"{self._state.bot_id}-{self._state.orders_requested + number}")

@@ -46,6 +46,7 @@ def decided(
         fleet_equity=fleet.equity if fleet else None,
         fleet_position=fleet.position if fleet else None,
         data_fault=market.data_fault if entry is not None else "",
+        advice_id=market.advice_id,
         account_fault=market.account_fault,
     )
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, get_args
 import msgspec
 import numpy as np
 
-from events.identifiers import Symbol
+from events.identifiers import AdviceId, Symbol
 from events.values import Bracket, Instrument, OrderKind, PositionSide, TimeInForce
 from oxbot.core import indicators
 from oxbot.core.candles import Candle
@@ -75,7 +75,8 @@ class Entry(NamedTuple):
 class Market(NamedTuple):
     """Where an entry is decided: the instrument, its newest candle, what the bot sees, its equity there.
 
-    ``data_fault`` says what is wrong with the symbol's data, ``account_fault`` why the account lets nothing enter.
+    ``data_fault`` says what is wrong with the symbol's data, ``advice_id`` whose opinion was before it,
+    ``account_fault`` why the account lets nothing enter.
     """
 
     instrument: Instrument
@@ -85,6 +86,7 @@ class Market(NamedTuple):
     equity: Decimal
     fleet: Fleet | None
     data_fault: str = ""
+    advice_id: AdviceId | None = None
     account_fault: str = ""
 
 

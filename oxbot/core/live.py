@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from events.advice import AdviceLapsed, AdviceRequested, AdviceTaken
 from events.bot import (
     BotFact,
     BotHalted,
@@ -54,6 +55,8 @@ def of_cycle(fact: BotFact) -> bool:
         case OrderRequested() | OrderCancelRequested():
             return fact.at_close
         case DecisionMade() | OrderDenied() | DayOpened() | HighWaterRaised() | TradingStateTripped() | BotNoticed():
+            return True
+        case AdviceRequested() | AdviceTaken() | AdviceLapsed():
             return True
         case BotHalted():
             return fact.at is not None

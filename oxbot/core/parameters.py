@@ -47,6 +47,9 @@ Gain = Annotated[Decimal, _between(exclusiveMinimum=0, exclusiveMaximum=10)]
 """A distance in profit, as a fraction of the fill price."""
 Factor = Annotated[Decimal, _between(minimum=0, maximum=10)]
 """By what an amount is multiplied."""
+NAME_PATTERN = r"^[a-z0-9._-]+$(?!\n)"
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=NAME_PATTERN)]
+"""What something is called outside the bot."""
 
 _RULES: dict[str, tuple[str, Callable[[Decimal, int], bool]]] = {
     "minimum": ("at least", operator.ge),

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from events.advice import AdviceFact, AdviceLapsed, AdviceRequested, AdviceTaken
 from events.bot import (
     BotArmed,
     BotClaimed,
@@ -36,6 +37,7 @@ from events.bot import (
     TradingStateTripped,
 )
 from events.identifiers import OrderId
+from oxbot.core.advice import BrokenAdvice, with_advice
 from oxbot.core.bot_state import (
     INITIAL,
     UNBORN,
@@ -92,9 +94,12 @@ def _evolve(state: BotState, fact: BotFact) -> BotState:
         case DecisionMade():
             note = Note(fact.decision_id, fact.setup, fact.mark)
             fault = fact.account_fault if fact.intent in ENTRY_INTENTS else state.account_fault
-            return replace(
+            after = replace(
                 state, cursor=fact.at, decisions_made=state.decisions_made + 1, decided=note, account_fault=fault
             )
+            if fact.advice_id is None:
+                return after
+            return replace(after, advice=state.advice.decided(fact.symbol, fact.advice_id, fact.intent))
         case OrderDenied():
             setup = state.decided.setup if state.decided else ""
             earlier = [said for said in state.refused.get(fact.symbol, ()) if said.on == fact.at.date()]
@@ -107,8 +112,19 @@ def _evolve(state: BotState, fact: BotFact) -> BotState:
             return _with_progress(state, fact)
         case FundingSettled() | PositionLiquidated() | CapitalDeposited() | CapitalWithdrawn():
             return _with_money(state, fact)
+        case _ if isinstance(fact, AdviceFact):
+            return _with_advice(state, fact)
         case _:
             return _with_life(state, fact)
+
+
+def _with_advice(state: BotState, fact: AdviceFact) -> BotState:
+    """What others have answered moves the bot no candle on; what its own cycle says does."""
+    try:
+        after = replace(state, advice=with_advice(state.advice, fact))
+    except BrokenAdvice as error:
+        raise BrokenStream(str(error)) from error
+    return replace(after, cursor=fact.at) if isinstance(fact, AdviceRequested | AdviceTaken | AdviceLapsed) else after
 
 
 def _with_money(
@@ -331,6 +347,7 @@ def _with_booked(state: BotState, booked: Booked, *, reason: str, candle: dateti
         trips={symbol: open_trip for symbol, open_trip in state.trips.items() if symbol != closed.symbol},
         trades=(*state.trades, trade)[-TRADES_KEPT:],
         memory=state.memory.remember(outcome),
+        advice=state.advice.closed(closed.symbol, reason),
     )
 
 

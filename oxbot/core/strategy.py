@@ -7,9 +7,10 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from events.advice import Opinion
 from events.bot import Intent
 from events.errors import OxbotError
-from events.identifiers import Symbol
+from events.identifiers import ModelName, Symbol
 from events.values import Bracket, Measurement, Parameter, PositionSide, StrategyReference, TimeInForce
 from oxbot.core.market_view import CandleWindow
 from oxbot.core.memory import NO_MEMORY, Memory
@@ -38,11 +39,32 @@ class Holding(NamedTuple):
 
 
 class StrategyState(NamedTuple):
-    """What a strategy may know besides candles: what the bot holds of the symbol, and what its trades taught it."""
+    """What a strategy may know besides candles: what the bot holds of the symbol, and what its trades taught it.
+
+    ``opinion`` is for an advised strategy alone: what its model thinks of the symbol, as long as that is fresh and
+    something is left to do on it. An opinion leads to one entry at most, and to one reduction.
+    """
 
     holding: Holding | None = None
     memory: Memory = NO_MEMORY
     symbol: Symbol = Symbol("")
+    opinion: Opinion | None = None
+
+
+class AdviceTerms(NamedTuple):
+    """Which model a strategy wants to be advised by, by which template, how often, and how long an answer counts.
+
+    It is asked at the close of every ``every``-th candle since the market began, about all of the bot's symbols or
+    those named. An answer counts for the ``valid_candles`` candles after that one.
+    """
+
+    model: ModelName
+    template: str
+    every: int
+    valid_candles: int
+    parameters: tuple[Parameter, ...] = ()
+    symbols: tuple[Symbol, ...] | None = None
+    template_version: int = 1
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +109,12 @@ class BoundStrategy(Protocol):
     def observe(self, window: CandleWindow, state: StrategyState) -> Signal | None:
         """What to do at the close of the window's newest candle, or None for nothing."""
         ...
+
+
+def advice_terms(strategy: BoundStrategy) -> AdviceTerms | None:
+    """The terms of an advised strategy, which it has as ``advice``; None for any other."""
+    terms = getattr(strategy, "advice", None)
+    return terms if isinstance(terms, AdviceTerms) else None
 
 
 class Failed(NamedTuple):

@@ -10,8 +10,11 @@ from oxbot.core.money import ZERO, ratio, text
 from oxbot.core.orders import PROTECTIVE_KINDS, Order
 from oxbot.core.state import BotState
 from oxbot.core.trips import ClosedTrade
+from oxbot.views.advice_rows import ArenaRow
+from oxbot.views.advice_views import AdviceBooks
 from oxbot.views.rows import (
     BotRow,
+    DecisionAdvice,
     DecisionRow,
     HoldingRow,
     OrderRow,
@@ -58,15 +61,31 @@ def bot_row(state: BotState, created_at: datetime | None) -> BotRow:
 
 def holding_row(state: BotState, since: datetime) -> HoldingRow:
     """What the bot holds from that candle on: open positions, and what was too little to sell."""
-    positions = state.ledger.positions
-    held = dict(state.ledger.dust) | {symbol: position.signed_quantity for symbol, position in positions.items()}
     return HoldingRow(
         bot_id=state.bot_id,
         since=since,
         cash=text(state.ledger.cash),
-        quantities=tuple((symbol, text(quantity)) for symbol, quantity in sorted(held.items())),
-        owed=text(sum((_owed(position) for position in positions.values()), ZERO)),
+        quantities=_quantities(state),
+        owed=_owed_in_all(state),
         capital=text(state.ledger.deposits - state.ledger.withdrawals),
+    )
+
+
+def arena_row(state: BotState, since: datetime, first_capital: Decimal, trades: int, advice: AdviceBooks) -> ArenaRow:
+    """What the bot is compared with others by; it holds since that candle what it holds now."""
+    ledger = state.ledger
+    return ArenaRow(
+        bot_id=state.bot_id,
+        initial_capital=text(first_capital),
+        capital=text(ledger.deposits - ledger.withdrawals),
+        since=since,
+        cash=text(ledger.cash),
+        owed=_owed_in_all(state),
+        quantities=_quantities(state),
+        fees=text(ledger.fees),
+        funding=text(ledger.funding),
+        trades=trades,
+        advice=advice.shown,
     )
 
 
@@ -182,7 +201,7 @@ def trade_row(bot_id: BotId, number: int, trip: ClosedTrip, remembered: ClosedTr
     )
 
 
-def decision_row(state: BotState, fact: DecisionMade) -> DecisionRow:
+def decision_row(state: BotState, fact: DecisionMade, advice: DecisionAdvice | None) -> DecisionRow:
     """A decision before its verdict."""
     return DecisionRow(
         bot_id=state.bot_id,
@@ -206,12 +225,24 @@ def decision_row(state: BotState, fact: DecisionMade) -> DecisionRow:
         entry_price=_optional(fact.entry_price),
         stop_loss=_optional(fact.stop_loss),
         take_profit=_optional(fact.take_profit),
+        advice=advice,
     )
 
 
 def order_number(order_id: OrderId) -> int:
     """The order's place among its bot's orders, counted from 1."""
     return int(order_id.rsplit("-", 1)[1])
+
+
+def _quantities(state: BotState) -> tuple[tuple[Symbol, str], ...]:
+    """Open positions, and what was too little to sell."""
+    positions = state.ledger.positions
+    held = dict(state.ledger.dust) | {symbol: position.signed_quantity for symbol, position in positions.items()}
+    return tuple((symbol, text(quantity)) for symbol, quantity in sorted(held.items()))
+
+
+def _owed_in_all(state: BotState) -> str:
+    return text(sum((_owed(position) for position in state.ledger.positions.values()), ZERO))
 
 
 def _owed(position: Position) -> Decimal:

@@ -1,11 +1,13 @@
 """The fold of a bot's stream into its rows: pure, so that the same log gives the same bytes."""
 
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import assert_never
 
 import msgspec
 
+from events.advice import AdviceAbstained, AdviceLapsed, AdviceReceived, AdviceRequested, AdviceTaken
 from events.bot import (
     BotArmed,
     BotClaimed,
@@ -35,10 +37,12 @@ from events.envelope import RecordedEvent
 from events.identifiers import BOT_STREAM_PREFIX, StreamId, Symbol
 from oxbot.core.ledger import ClosedTrip
 from oxbot.core.live import candle_of
-from oxbot.core.money import exact, text
+from oxbot.core.money import ZERO, exact, text
 from oxbot.core.orders import Order
 from oxbot.core.state import INITIAL, BotState, evolve
+from oxbot.views.advice_views import AdviceBooks, advice_of, advised, decided
 from oxbot.views.bot_rows import (
+    arena_row,
     bot_row,
     decision_row,
     holding_row,
@@ -52,12 +56,15 @@ from oxbot.views.fold import Draft, Projection
 from oxbot.views.rows import BOT_VIEWS, DecisionRow, RowOfBot, moment_key, numbered
 
 LATE_FILL = "it traded after its end"
+MOVES_ARENA = frozenset({"holdings", "advice"})
+"""What changes together with what a bot is compared by."""
 
 
 class BotBooks(msgspec.Struct, frozen=True, kw_only=True):
     """All that the fold must remember of a bot between two events.
 
     ``money_since`` is the candle from which on the newest holdings count: what comes late cannot change an older one.
+    ``money_at`` is that of the newest holdings, ``first_capital`` what the bot was given to begin with.
     """
 
     state: BotState = INITIAL
@@ -65,6 +72,9 @@ class BotBooks(msgspec.Struct, frozen=True, kw_only=True):
     trades: int = 0
     decision: DecisionRow | None = None
     money_since: datetime | None = None
+    money_at: datetime | None = None
+    first_capital: Decimal = ZERO
+    advice: AdviceBooks = AdviceBooks()
 
 
 Step = tuple[BotBooks, list[Draft]]
@@ -76,7 +86,10 @@ def project(books: BotBooks, event: RecordedEvent) -> Step:
     fact: BotFact = event.fact  # type: ignore[assignment]  # a bot's stream holds a bot's facts
     after = msgspec.structs.replace(books, state=evolve(books.state, fact))
     with exact():
-        return _project(books, after, fact, event.occurred_at)
+        after, drafts = _project(books, after, fact, event.occurred_at)
+        if any(draft.view in MOVES_ARENA for draft in drafts):
+            drafts.append(_arena(after))
+    return after, drafts
 
 
 def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: datetime) -> Step:
@@ -89,8 +102,9 @@ def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: date
         case _ if isinstance(fact, OrderProgress):
             return after, _progressed(after, fact)
         case DecisionMade():
-            row = decision_row(after.state, fact)
-            return msgspec.structs.replace(after, decision=row), [_drafted(row)]
+            row = decision_row(after.state, fact, advice_of(after.advice, fact))
+            advice, told = decided(after.advice, fact)
+            return msgspec.structs.replace(after, decision=row, advice=advice), [_drafted(row), *told]
         case OrderDenied():
             return _denied(after, fact)
         case FundingSettled():
@@ -100,23 +114,28 @@ def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: date
             trip = before.state.ledger.liquidate(fact).trip
             after, money = _money(after, fact.at)
             return _traded(after, [*money, *_position(after.state, fact.symbol)], trip)
-        case CapitalDeposited() | CapitalWithdrawn():
-            since = after.state.cursor or after.state.configuration.market.begins_at
-            return _money(after, since)
-        case BotCreated():
-            after = msgspec.structs.replace(after, created_at=occurred_at)
-            after, money = _money(after, fact.market.begins_at)
-            return after, [_bot(after), *money]
+        case BotCreated() | CapitalDeposited() | CapitalWithdrawn():
+            return _funded(after, fact, occurred_at)
         case BotStarted() | BotPaused() | BotStopped() | BotArmed() | BotDisarmed():
             return after, [_bot(after)]
         case TradingStateSet() | TradingStateTripped() | BotHalted():
             return after, [_bot(after), _portfolio(after.state)]
         case HighWaterRaised() | DayOpened():
             return after, [_portfolio(after.state)]
+        case AdviceRequested() | AdviceReceived() | AdviceAbstained() | AdviceTaken() | AdviceLapsed():
+            advice, told = advised(after.advice, after.state.bot_id, fact, after.state.advice)
+            return msgspec.structs.replace(after, advice=advice), told
         case BotClaimed() | BotNoticed():
             return after, []
         case _:
             assert_never(fact)
+
+
+def _funded(after: BotBooks, fact: BotCreated | CapitalDeposited | CapitalWithdrawn, occurred_at: datetime) -> Step:
+    if not isinstance(fact, BotCreated):
+        return _money(after, after.state.cursor or after.state.configuration.market.begins_at)
+    after, money = _money(msgspec.structs.replace(after, created_at=occurred_at), fact.market.begins_at)
+    return after, [_bot(after), *money]
 
 
 def _requested(after: BotBooks, fact: OrderRequested) -> Step:
@@ -192,8 +211,17 @@ def _money(books: BotBooks, at: datetime) -> Step:
     if state.live:
         since = max(candle_of(at, state.candle), books.money_since or at)
         books = msgspec.structs.replace(books, money_since=since)
+    capital = state.ledger.deposits - state.ledger.withdrawals
+    first = capital if since <= state.configuration.market.begins_at else books.first_capital
+    books = msgspec.structs.replace(books, money_at=since, first_capital=first)
     holdings = Draft("holdings", state.bot_id, moment_key(since), partial(holding_row, state, since))
     return books, [_portfolio(state), holdings]
+
+
+def _arena(books: BotBooks) -> Draft:
+    since = books.money_at or books.state.configuration.market.begins_at
+    compared = partial(arena_row, books.state, since, books.first_capital, books.trades, books.advice)
+    return Draft("arena", books.state.bot_id, "", compared)
 
 
 def _portfolio(state: BotState) -> Draft:
@@ -215,5 +243,5 @@ def _owner(stream: StreamId) -> str | None:
     return stream[len(BOT_STREAM_PREFIX) :] if stream.startswith(BOT_STREAM_PREFIX) else None
 
 
-BOTS = Projection("bots", 5, BOT_VIEWS, _owner, BotBooks, project)
-"""What bots are, own and did. Version 5: a bot's row says what its fleet lets through, and of what it was halted."""
+BOTS = Projection("bots", 6, BOT_VIEWS, _owner, BotBooks, project)
+"""What bots are, own and did. Version 6: what they asked models, what came of it, and what they are compared by."""

@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from events.identifiers import Symbol
-from oxbot.core.candles import Frame
-from oxbot.core.money import ZERO, exact
-from oxbot.core.returns import Flow
-from oxbot.views.rows import HoldingRow, PositionRow
+from oxbot.core.candles import Frame, timeframe_duration
+from oxbot.core.money import ZERO, exact, ratio
+from oxbot.core.returns import Flow, Point, drawdown
+from oxbot.views.rows import BotLine, HoldingRow, PositionRow
 
 
 class EquityPoint(NamedTuple):
@@ -68,3 +68,15 @@ def capital_flows(holdings: Sequence[HoldingRow]) -> list[Flow]:
             for earlier, later in pairwise(holdings)
         ]
     return [flow for flow in changes if flow.amount != 0]
+
+
+def deepest_fall(bot: BotLine, holdings: Sequence[HoldingRow], points: Iterable[EquityPoint]) -> Decimal:
+    """How far the bot's curve fell below its highest, as a fraction of that, capital flows left out of it.
+
+    The curve begins with the bot's first capital, a candle before its market; ``holdings`` are in order of time.
+    """
+    if not holdings:
+        return ZERO
+    first = Point(bot.begins_at - timeframe_duration(bot.timeframe), Decimal(holdings[0].capital))
+    curve = [first, *(Point(point.at, point.equity) for point in points)]
+    return ratio(Decimal(drawdown(curve, capital_flows(holdings)).deepest), Decimal(1))

@@ -5,8 +5,9 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from events.advice import OpinionAction
 from events.bot import Intent, OrderReason, TradingState
-from events.identifiers import BotId, DecisionId, OrderId, Symbol
+from events.identifiers import AdviceId, BodyHash, BotId, DecisionId, ModelName, OrderId, Symbol
 from events.user import Role
 from events.values import InstrumentKind, Measurement, OrderKind, Parameter, PositionSide, Side, TimeInForce
 from oxbot.core.orders import OrderStatus
@@ -15,17 +16,21 @@ from oxbot.views.amounts import Amount
 from oxbot.views.setup import FeesInForce, InstrumentInForce, LimitsInForce, PaperInForce, SizingInForce
 
 ViewName = Literal[
-    "bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings",
+    "bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings", "advice", "spending", "arena",
     "accounts",
     "checkpoints", "rebuilds", "skips",
+    "models", "model_days",
 ]  # fmt: skip
 Verdict = Literal["allowed", "denied"]
 TradeReason = OrderReason | Literal["liquidation"]
 
-BOT_VIEWS: tuple[ViewName, ...] = ("bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings")
+BOT_VIEWS: tuple[ViewName, ...] = (
+    "bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings", "advice", "spending", "arena",
+)  # fmt: skip
 USER_VIEWS: tuple[ViewName, ...] = ("accounts",)
 SYSTEM_VIEWS: tuple[ViewName, ...] = ("checkpoints", "rebuilds", "skips")
-VIEWS: tuple[ViewName, ...] = (*BOT_VIEWS, *USER_VIEWS, *SYSTEM_VIEWS)
+MODEL_VIEWS: tuple[ViewName, ...] = ("models", "model_days")
+VIEWS: tuple[ViewName, ...] = (*BOT_VIEWS, *USER_VIEWS, *SYSTEM_VIEWS, *MODEL_VIEWS)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,6 +234,37 @@ class TradeRow(RowOfBot, frozen=True, kw_only=True):
         return numbered(self.number)
 
 
+class OpinionShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model thought of one symbol; ``weight`` in basis points of equity, ``horizon`` in minutes.
+
+    ``reason`` is the model's own text, which nobody has checked.
+    """
+
+    symbol: Symbol
+    action: OpinionAction
+    weight: int
+    confidence: int
+    horizon: int
+    invalidation: Amount | None = None
+    reason: str = ""
+
+
+class DecisionAdvice(msgspec.Struct, frozen=True, kw_only=True):
+    """The advice that a decision had before it: who was asked with what prompt, who answered what.
+
+    ``opinion`` is that of the decision's symbol; ``snapshot``, ``prompt`` and ``answer`` are hashes.
+    """
+
+    advice_id: AdviceId
+    model: ModelName = ModelName("")
+    resolved_model: str = ""
+    template: str = ""
+    snapshot: str = ""
+    prompt: BodyHash | None = None
+    answer: BodyHash | None = None
+    opinion: OpinionShown | None = None
+
+
 class DecisionRow(RowOfBot, frozen=True, kw_only=True):
     """What a strategy decided, on what, and what the risk gate said to it.
 
@@ -263,6 +299,7 @@ class DecisionRow(RowOfBot, frozen=True, kw_only=True):
     stop_loss: Amount | None = None
     take_profit: Amount | None = None
     denial: str = ""
+    advice: DecisionAdvice | None = None
 
     @property
     def key(self) -> str:
@@ -370,20 +407,6 @@ class SkipRow(RowOfProjection, frozen=True, kw_only=True):
         return placed(self.skipped_position)
 
 
-_KINDS: tuple[type[Row], ...] = (
-    BotRow,
-    PortfolioRow,
-    PositionRow,
-    OrderRow,
-    TradeRow,
-    DecisionRow,
-    HoldingRow,
-    AccountRow,
-    SignedCheckpointRow,
-    RebuildRow,
-    SkipRow,
-)
-ROW_TYPES: dict[ViewName, type[Row]] = {kind.view: kind for kind in _KINDS}
 LOG_OWNER = "log"
 
 

@@ -23,9 +23,11 @@ from oxbot.api.sign_in_limit import SignInLimit
 from oxbot.api.tokens import Tokens
 from oxbot.app.account_directory import AccountDirectory, AccountFailures
 from oxbot.app.accounts import Accounts
+from oxbot.app.arena import ArenaReader
 from oxbot.app.bots import BotCommands
 from oxbot.app.clock import SystemClock
 from oxbot.app.equity import EquityReader, MarketTime
+from oxbot.app.models.known import ModelTable
 from oxbot.app.projections import Projections
 from oxbot.config import Secret
 from oxbot.wiring.audit import prover
@@ -45,7 +47,10 @@ class CannotListen(OxbotError):
 
 
 class ApiPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the API listens and what it serves; ``announce`` is told the address, and the first password, once."""
+    """Where the API listens and what it serves; ``announce`` is told the address, and the first password, once.
+
+    Of ``models`` it needs only what their table says.
+    """
 
     host: str
     port: int
@@ -55,6 +60,7 @@ class ApiPlan(msgspec.Struct, frozen=True, kw_only=True):
     market_time: MarketTime
     announce: Callable[[str], None]
     venue_key: Secret | None = None
+    models: ModelTable = ModelTable()
 
 
 async def serve_api(plan: ApiPlan) -> None:
@@ -110,13 +116,15 @@ async def _open_services(plan: ApiPlan, tokens: Tokens) -> AsyncIterator[Service
             plan.announce(f"sign in as admin with the password {password} (shown this once)")
         projections = Projections(stores.log, stores.views)
         directory = AccountDirectory(stores.log)
+        equity = EquityReader(stores.views, stores.candles, plan.market_time)
         yield Services(
             views=stores.views,
             projections=projections,
             bots=plan.commands(stores),
             strategies=usable_strategies(),
             failing=AccountFailures(PostgresFailingBots(stores.pool), directory),
-            equity=EquityReader(stores.views, stores.candles, plan.market_time),
+            equity=equity,
+            arena=ArenaReader(stores.views, equity, plan.models),
             accounts=accounts,
             venue_accounts=venue_accounts(stores, plan.home, plan.venue_key, actor="api"),
             account_reader=account_reader(stores, directory),

@@ -6,7 +6,7 @@ import msgspec
 
 from oxbot.config import InvalidSetting
 
-FIXED: Mapping[str, int] = {"starter": 4, "api": 4, "market": 1, "projector": 2, "supervisor": 1, "sealer": 1}
+FIXED: Mapping[str, int] = {"starter": 3, "api": 4, "market": 1, "projector": 2, "supervisor": 1, "sealer": 1}
 """What each process holds that an installation has once; the starter is ``oxbot up`` or ``oxbot demo`` itself."""
 
 GATEWAY = 2
@@ -18,6 +18,9 @@ EXECUTION = 2
 NOTIFIER = 2
 """The notifier waits for news in the log over one connection and keeps its outbox over the other."""
 
+MODELS = 2
+"""What asks language models waits for requests in the log over one connection and does all else over the other."""
+
 
 class HostConnections(msgspec.Struct, frozen=True, kw_only=True):
     """How hosts reach the log: the first ``direct`` over a connection each, the others by a gateway on these nodes."""
@@ -28,7 +31,7 @@ class HostConnections(msgspec.Struct, frozen=True, kw_only=True):
 
 def accounts_that_fit(connections_max: int, *, notifier: bool) -> int:
     """For how many accounts' executions there are connections beside all that an installation cannot do without."""
-    left = connections_max - sum(FIXED.values()) - NOTIFIER * notifier - GATEWAY
+    left = connections_max - sum(FIXED.values()) - NOTIFIER * notifier - MODELS - GATEWAY
     return max(0, left // EXECUTION)
 
 
@@ -41,14 +44,14 @@ def too_few(connections_max: int, room: int) -> str:
 
 
 def share_out(
-    connections_max: int, nodes: Sequence[str], *, executions: int = 0, notifier: bool = False
+    connections_max: int, nodes: Sequence[str], *, executions: int = 0, notifier: bool = False, models: bool = False
 ) -> HostConnections:
     """A gateway for each node while they fit, and every connection that is left over to a host of its own.
 
     Which host goes which way depends on its number alone, so a restarted supervisor decides as the one before it did.
     Raises ``InvalidSetting`` if there is no room for a single gateway.
     """
-    once = sum(FIXED.values()) + EXECUTION * executions + NOTIFIER * notifier
+    once = sum(FIXED.values()) + EXECUTION * executions + NOTIFIER * notifier + MODELS * models
     left = connections_max - once
     if left < GATEWAY:
         raise InvalidSetting(

@@ -22,6 +22,9 @@ from oxbot.app.stored_frames import StoredFrames
 from oxbot.core.candles import Candle, Frame, Series, timeframe_duration
 from oxbot.wiring.stores import Database, Stores, open_stores
 
+PATIENCE_SECONDS = 120.0
+"""So long, of real time, a bot waits between two candles for advice where market time goes as fast as bots live."""
+
 
 class Speed(msgspec.Struct, frozen=True, kw_only=True):
     """Market time from ``market_at`` on runs ``factor`` times as fast as the clock from ``started_at`` on."""
@@ -214,7 +217,8 @@ def _played(plan: PlayedMarket, stores: Stores) -> MarketRunner:
         ends_before=plan.ends_before,
     )
     pace = MaximumPace() if plan.speed is None else _pace(plan.speed, plan.timeframe)
-    return MarketRunner(source, pace, SystemClock(), followers=plan.followers)
+    patience = PATIENCE_SECONDS if plan.speed is None else 0.0
+    return MarketRunner(source, pace, SystemClock(), followers=plan.followers, patience_seconds=patience)
 
 
 def _synthetic(plan: LiveSyntheticMarket, stores: Stores) -> MarketRunner:

@@ -12,13 +12,13 @@ from events.identifiers import AccountName, FleetName, VenueName
 from events.memory import MemoryEventLog
 from oxbot.app.account_directory import AccountDirectory
 from oxbot.config import Secret, Settings
-from oxbot.wiring.connections import FIXED, GATEWAY, NOTIFIER, too_few
+from oxbot.wiring.connections import FIXED, GATEWAY, MODELS, NOTIFIER, too_few
 from oxbot.wiring.stores import Database
 from tests.app.accounts import open_account
 
 pytestmark = pytest.mark.anyio
 
-LEAST = sum(FIXED.values()) + GATEWAY + NOTIFIER
+LEAST = sum(FIXED.values()) + GATEWAY + MODELS + NOTIFIER
 
 
 async def executions(connections_max: int, *names: str) -> Executions:

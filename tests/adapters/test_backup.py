@@ -23,6 +23,7 @@ from oxbot.adapters import embedded_postgres
 from oxbot.adapters.backup import DRAFT_PREFIX, BackupFailed, NotEmpty, back_up, restore, roles_statement
 from oxbot.adapters.database import login_as, open_pool
 from oxbot.adapters.migrations import check_schema, migrate
+from oxbot.adapters.postgres_bodies import PostgresBodies
 from oxbot.adapters.postgres_views import PostgresViews
 from oxbot.app.follower import CheckpointAhead
 from oxbot.app.projection import ProjectionRunner
@@ -63,6 +64,7 @@ CONTENT = (
     "SELECT owner, key, body::text FROM views.bots ORDER BY 1, 2",
     "SELECT * FROM views.bots_books ORDER BY 1",
     "SELECT * FROM oxbot_migrations ORDER BY 1",
+    "SELECT * FROM log.bodies ORDER BY 1",
 )
 BACK_UP = """
 import sys
@@ -90,6 +92,7 @@ async def log(pool: asyncpg.Pool, tmp_path: Path) -> PostgresEventLog:
     await pool.execute('UPDATE views.projections SET "position" = 0')
     await ProjectionRunner(log, PostgresViews(pool)).catch_up()
     await archive_and_drop(pool, tmp_path / "archive")
+    await PostgresBodies(pool).put("a model's answer \N{SNOWMAN}".encode())
     await log.append(BOTS[0], pauses(1, reason="Zürich \N{SNOWMAN}"), expected=ANY_VERSION)
     return log
 

@@ -16,6 +16,7 @@ from oxbot.app.replay import rebuild_views
 from oxbot.app.views import Target
 from oxbot.views.bot_views import BOTS
 from oxbot.views.projections import PROJECTIONS
+from oxbot.views.rows import BOT_VIEWS
 from tests.app.fakes import fleet_log, write
 from tests.core.scenario import BOT, deposited, running
 
@@ -25,6 +26,7 @@ TABLES = """
     select n.nspname, c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
     where n.nspname in ('views', 'views_next') and c.relkind in ('r', 'i') order by 1, 2
 """
+UNDER_WAY = "insert into views.projections select name, true, build, 5, 9 from views.projections where name = 'bots'"
 
 
 async def test_what_the_views_held_before_they_had_projections_is_still_served(empty_database: str) -> None:
@@ -49,6 +51,31 @@ async def test_what_the_views_held_before_they_had_projections_is_still_served(e
     assert (checkpoint.version, checkpoint.position) == (1, 7)
 
 
+async def test_a_rebuild_that_was_under_way_before_there_was_advice_is_begun_again(empty_database: str) -> None:
+    """Its tables are not all that the newer program wants; what served goes on serving."""
+    log_before = [view for view in BOT_VIEWS if view not in ("advice", "spending", "arena")]
+    pool = await open_pool(empty_database, size=3, application_name="tests")
+    try:
+        await pool.execute(CREATE)
+        for migration in all_migrations():
+            if migration.name == "0510_advice_views.sql":
+                await pool.execute("insert into views.trades values ('bot-1', '1', '{\"n\":1}')")
+                await pool.execute(
+                    "insert into views.projections select name, true, build, 5, 9 from views.projections"
+                )
+                await pool.execute("select views.open_build('bots', $1::text[])", log_before)
+            await pool.execute(migration.sql)
+        log, views = PostgresEventLog(pool, Codec()), PostgresViews(pool)
+        await write(log, running())
+
+        assert await views.row("trades", "bot-1", "1") == b'{"n":1}'
+        assert await views.checkpoint(Target("bots", rebuild=True)) is None
+        await Rebuild(BOTS, log=log, store=views, clock=SystemClock()).run(waits_for_skips=False)
+        assert await views.row("arena", BOT) is not None
+    finally:
+        await pool.close()
+
+
 async def test_after_swaps_the_tables_have_the_same_names_as_before(pool: asyncpg.Pool) -> None:
     log, views = PostgresEventLog(pool, Codec()), PostgresViews(pool)
     await write(log, running())
@@ -69,7 +96,7 @@ async def test_a_projector_may_keep_and_rebuild_the_views(database: str, role: R
         await views.open_rebuild("users", version=2, build=(await log.read_all(limit=1))[0].event_id)
         assert await views.discard_rebuild("users")
 
-        assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * 7
+        assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * len(BOT_VIEWS)
 
 
 @pytest.mark.parametrize("role", ["oxbot_api", "oxbot_host", "oxbot_market", "oxbot_sealer"])
@@ -85,7 +112,7 @@ async def test_everybody_else_may_only_read_them_also_after_a_swap(
         views = PostgresViews(reading)
         async with views.snapshot() as snapshot:
             assert (snapshot.position, await snapshot.row("bots", BOT) is not None) == (4, True)
-        assert {standing.projection for standing in await views.standings()} == {"bots", "users", "system"}
+        assert {standing.projection for standing in await views.standings()} == {"bots", "users", "system", "models"}
         with pytest.raises((asyncpg.InsufficientPrivilegeError, OxbotError)):
             await views.commit(Target("bots"), [], {}, after=checkpoint, reached=checkpoint)
         for statement in (

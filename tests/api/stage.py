@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from starlette.applications import Starlette
 
 from events.checkpoint import SignerKey, origin_of
 from events.codec import Codec
-from events.identifiers import BotId, FleetName, Symbol, VenueName
-from events.log import EventLog
+from events.envelope import Fact, NewEvent
+from events.identifiers import BotId, FleetName, ModelName, StreamId, Symbol, VenueName, new_event_id
+from events.log import ANY_VERSION, EventLog
 from events.memory import MemoryEventLog
 from events.user import Role
 from events.values import FeeSchedule, Instrument
@@ -35,10 +36,12 @@ from oxbot.api.tokens import SignedIn, Tokens
 from oxbot.app.account_directory import AccountDirectory, AccountFailures
 from oxbot.app.account_report import AccountReader
 from oxbot.app.accounts import Accounts, CredentialStore
+from oxbot.app.arena import ArenaReader
 from oxbot.app.audit_proof import Prover
 from oxbot.app.bots import BotCommands
 from oxbot.app.clock import SystemClock
 from oxbot.app.equity import EquityReader
+from oxbot.app.models.known import KnownModel, ModelTable
 from oxbot.app.projection import ProjectionRunner
 from oxbot.app.projections import Projections
 from oxbot.app.readiness import Check
@@ -59,6 +62,7 @@ ETH = Symbol("ETH/USDT")
 VENUE = VenueName("test")
 START = datetime(2024, 1, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
+CUTOFF = date(2024, 1, 1)
 KEY = bytes(range(32))
 BOT = BotId("bot-1")
 POSITION_SECONDS = 0.3
@@ -109,6 +113,7 @@ class Stage:
         self.views = MemoryViews(self.log)
         self.projections = Projections(self.log, self.views, wait_seconds=POSITION_SECONDS)
         self.candles = MemoryCandleStore()
+        self.models = ModelTable([KnownModel(name=ModelName("deep"), provider_model="openai/deep", cutoff=CUTOFF)])
         self.readiness = GivenReadiness()
         self.failing = MemoryFailingBots()
         self.tokens = Tokens(KEY)
@@ -146,6 +151,7 @@ class Stage:
             strategies=built_in(),
             failing=AccountFailures(self.failing, self.directory),
             equity=EquityReader(self.views, self.candles, FirstDay()),
+            arena=ArenaReader(self.views, EquityReader(self.views, self.candles, FirstDay()), self.models),
             accounts=self.accounts,
             venue_accounts=self.venue_accounts,
             account_reader=AccountReader(self.log, self.directory, BotDecider(built_in()), now=now),
@@ -194,6 +200,12 @@ async def running(stage: Stage) -> AsyncIterator[Stage]:
     """The stage with its application started, ended afterwards."""
     async with stage.app.router.lifespan_context(stage.app):
         yield stage
+
+
+async def say(stage: Stage, stream: StreamId, *facts: Fact) -> None:
+    """Append facts as they would be by whoever makes them."""
+    events = [NewEvent(event_id=new_event_id(), occurred_at=now(), fact=fact) for fact in facts]
+    await stage.log.append(stream, events, expected=ANY_VERSION)
 
 
 def now() -> datetime:

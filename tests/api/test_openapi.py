@@ -7,10 +7,12 @@ import pytest
 from jsonschema import Draft202012Validator
 from starlette.routing import Route
 
+from events.identifiers import MODELS_STREAM, BotId, bot_stream
 from oxbot.api.openapi import describe
 from oxbot.api.routes import OPERATIONS
-from tests.api.stage import BOT, BTC, Json, Stage, json
+from tests.api.stage import BOT, BTC, Json, Stage, json, say
 from tests.api.test_paging import portfolio, position, trade
+from tests.views.advising import asked_once, begun, ended
 
 pytestmark = pytest.mark.anyio
 
@@ -166,10 +168,18 @@ async def test_answers_have_the_described_type_and_schema(stage: Stage, path: st
         made = await client.post("/api/v1/bots", json={"name": "one", "symbols": ["BTC/USDT"]})
         bot_id = str(json(made)["bot_id"])
         await client.post("/api/v1/venue-accounts", json={"account": "main", "venue": "okx"})
+        await say(stage, bot_stream(BotId(bot_id)), *asked_once(BotId(bot_id)))
+        await say(stage, MODELS_STREAM, begun(), ended(begun()))
         await stage.project()
         await stage.seal()
         await stage.store(trade(1), portfolio(BOT), position(BTC))
-        known = {"{bot_id}": bot_id, "{position}": "1", "{strategy}": "trinity", "{account}": "main"}
+        known = {
+            "{bot_id}": bot_id,
+            "{position}": "1",
+            "{strategy}": "trinity",
+            "{account}": "main",
+            "{model}": "deep",
+        }
         response = await client.get(re.sub(r"{\w+}", lambda name: known[name[0]], path) + query)
 
     answers = part(document, "paths", path, "get", "responses", str(response.status_code), "content")

@@ -91,10 +91,11 @@ async def test_the_state_of_the_projections_is_shown(stage: Stage) -> None:
     found = msgspec.json.decode(response.content, type=ProjectionList).items
     assert [(each.name, each.state) for each in found] == [
         ("bots", "running"),
+        ("models", "running"),
         ("system", "rebuilding"),
         ("users", "stopped"),
     ]
-    bots, system, users = found
+    bots, _, system, users = found
     assert bots.serving.lag_events == await stage.log.head()
     assert bots.serving.lag_seconds >= 0
     assert system.rebuild is not None

@@ -42,7 +42,7 @@ async def test_views_that_lag_are_not_ready(pool: asyncpg.Pool) -> None:
     assert (await outcomes(pool, lag_events_max=3))["projection"] is True
 
 
-@pytest.mark.parametrize("name", ["bots", "users", "system"])
+@pytest.mark.parametrize("name", ["bots", "users", "system", "models"])
 async def test_a_projection_that_stands_still_is_not_ready(pool: asyncpg.Pool, name: str) -> None:
     views = PostgresViews(pool)
     checkpoint = await views.checkpoint(Target(name))

@@ -27,6 +27,7 @@ from oxbot.core.bot import BotCommand, CommandRefused, DepositCapital, PauseBot,
 from oxbot.core.candles import Candle, Frame, Series
 from oxbot.core.state import INITIAL, BotState, fold
 from tests.core.scenario import BOT, BTC, DECIDER, START, created, moment, running
+from tests.views.advising import asked_once
 
 VENUE = VenueName("test")
 STREAM = bot_stream(BOT)
@@ -344,12 +345,15 @@ async def eventually(condition: Callable[[], bool], *, seconds: float = 60) -> N
 
 
 async def fleet_log(log: EventLog, *, frames: int = 80) -> None:
-    """Three bots' lives side by side, with pauses, resumes, deposits and a stop, and a user's stream among them."""
+    """Three bots' lives side by side, with pauses, resumes, deposits and a stop, and a user's stream among them.
+
+    In the end each has asked a model something.
+    """
     streams: dict[StreamId, list[BotFact]] = {}
     for number in (1, 2, 3):
         bot_id = BotId(f"bot-{number}")
         own = await lived_with(market(frames, seed=number), _words(number), named(running(), bot_id))
-        streams[bot_stream(bot_id)] = await facts_in(own, bot_stream(bot_id))
+        streams[bot_stream(bot_id)] = [*await facts_in(own, bot_stream(bot_id)), *asked_once(bot_id)]
     await log.append(StreamId("user-1"), [_sign_in()], expected=ANY_VERSION)
     chances = random.Random(5)  # noqa: S311
     while streams:

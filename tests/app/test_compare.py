@@ -16,6 +16,7 @@ from oxbot.app.compare import (
     Conditions,
     Contender,
     Run,
+    asks_models,
     batches,
     contenders,
     rows,
@@ -69,6 +70,12 @@ def test_contenders_are_the_baselines_once_and_each_named_strategy_once() -> Non
 def test_the_strategies_to_compare_are_all_that_are_no_baselines() -> None:
     assert {"trinity", "indicator", "fvg", "regime", "ema_cross"} <= set(strategy_names(built_in()))
     assert {"hodl", "random"}.isdisjoint(strategy_names(built_in()))
+
+
+def test_a_strategy_that_asks_a_model_is_not_compared_on_candles_that_nobody_was_asked_about() -> None:
+    assert asks_models(built_in(), "model")
+    assert not asks_models(built_in(), "trinity")
+    assert "model" not in strategy_names(built_in())
 
 
 def test_the_work_covers_every_symbol_and_contender_once_with_one_strategy_in_each_part() -> None:

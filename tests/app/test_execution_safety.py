@@ -330,6 +330,21 @@ def test_funding_is_booked_with_the_rate_and_the_mark_that_the_venue_tells() -> 
     assert paid.amount == -paid.quantity * Decimal(2_000) * Decimal("0.0001")
 
 
+def test_funding_that_is_told_once_the_position_is_closed_has_the_quantity_of_that_position() -> None:
+    async def script(world: World, one: Incarnation) -> None:
+        await world.enter(SWAP_BOT, limit=False, bracket=BRACKET, short=True)
+        await asyncio.sleep(4)
+        one.venue.faults += [VenueFault("funding", "lost")] * 4
+        world.books.pay_funding(SWAP.symbol, Decimal("0.0001"))
+        await world.leave(SWAP_BOT)
+        await asyncio.sleep(30)
+        assert await differences(world) == []
+
+    [paid] = of(bot_facts(played(script), SWAP_BOT), FundingSettled)
+    assert paid.quantity < 0
+    assert paid.amount == -paid.quantity * Decimal(2_000) * Decimal("0.0001")
+
+
 # What was forgotten.
 
 

@@ -24,7 +24,8 @@ from oxbot.app.views import Checkpoint, CheckpointMoved, RowsRefused
 from oxbot.core.bot import DepositCapital
 from oxbot.views.bot_views import BotBooks
 from oxbot.views.fold import RowChange
-from oxbot.views.rows import BOT_VIEWS, ROW_TYPES, VIEWS
+from oxbot.views.projections import ROW_TYPES
+from oxbot.views.rows import BOT_VIEWS, VIEWS
 from tests.app.fakes import PagedLog, at_work, eventually, fleet_log, named, tell, write, written
 from tests.app.stored_views import (
     BOTS,

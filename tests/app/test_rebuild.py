@@ -30,6 +30,7 @@ from oxbot.core.bot import DepositCapital
 from oxbot.views.bot_views import BOTS
 from oxbot.views.fold import RowChange
 from oxbot.views.projections import PROJECTIONS, AnyProjection
+from oxbot.views.rows import BOT_VIEWS
 from tests.app.fakes import PagedLog, at_work, eventually, fleet_log, tell, write, written
 from tests.app.stored_views import Everything, Killed, MortalViews, everything, follower, plant, random_sizes
 from tests.core.scenario import BOT, START, deposited, running
@@ -158,7 +159,7 @@ async def test_it_serves_what_a_fold_from_zero_gives_while_events_go_on_coming(p
     assert served is not None
     assert served.build != serving.build
     assert read == sorted(read)
-    assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * 7
+    assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * len(BOT_VIEWS)
     assert len(await rebuilt_facts(log)) == 1
 
 
@@ -257,7 +258,7 @@ async def test_a_new_version_is_built_from_the_first_event_while_the_old_one_ser
     served = await inner.checkpoint(Target("bots"))
     assert served is not None
     assert served.version == NEWER.version
-    assert [view.first_difference for view in (await rebuild_views(log, inner, NEWER)).views] == [None] * 7
+    assert [view.first_difference for view in (await rebuild_views(log, inner, NEWER)).views] == [None] * len(BOT_VIEWS)
     assert [fact.projection_version for fact in await rebuilt_facts(log)] == [NEWER.version]
     with pytest.raises(OtherVersion, match=f"are of version {NEWER.version}, this program's is {BOTS.version}"):
         await follower(log, inner).begin()
@@ -309,7 +310,7 @@ async def test_an_event_skipped_while_a_new_version_is_built_past_it_is_skipped_
     await rebuild(log, Meanwhile(inner), NEWER)
 
     assert told
-    assert [view.first_difference for view in (await rebuild_views(log, inner, NEWER)).views] == [None] * 7
+    assert [view.first_difference for view in (await rebuild_views(log, inner, NEWER)).views] == [None] * len(BOT_VIEWS)
 
 
 async def test_an_event_skipped_after_a_rebuild_died_beyond_it_is_skipped_by_the_one_that_goes_on() -> None:
@@ -325,7 +326,7 @@ async def test_an_event_skipped_after_a_rebuild_died_beyond_it_is_skipped_by_the
     await rebuild(log, views, NEWER)
 
     assert b'"cash":"10019"' in (await views.row("portfolios", BOT) or b"")
-    assert [view.first_difference for view in (await rebuild_views(log, views, NEWER)).views] == [None] * 7
+    assert [view.first_difference for view in (await rebuild_views(log, views, NEWER)).views] == [None] * len(BOT_VIEWS)
 
 
 async def test_a_rebuild_that_nobody_asked_for_leaves_alone_what_a_newer_version_is_building() -> None:

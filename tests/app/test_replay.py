@@ -8,7 +8,7 @@ import pytest
 
 from events.codec import Codec
 from events.envelope import NewEvent
-from events.identifiers import BotId, new_event_id
+from events.identifiers import MODELS_STREAM, BotId, new_event_id
 from events.log import EventLog
 from events.memory import MemoryEventLog
 from events.postgres import PostgresEventLog
@@ -27,6 +27,7 @@ from oxbot.views.rows import BOT_VIEWS, ViewName
 from tests.app.fakes import PagedLog, fleet_log, tell, write, written
 from tests.app.stored_views import plant
 from tests.core.scenario import BOT, START, deposited, running
+from tests.views.advising import TODAY, begun, ended
 
 pytestmark = pytest.mark.anyio
 
@@ -150,6 +151,8 @@ async def test_every_projection_is_rebuilt_byte_for_byte(projection: AnyProjecti
     await fleet_log(log)
     skip = ProjectionEventSkipped(projection="bots", position=99, reason="for the test")
     await log.append(SYSTEM_STREAM, [NewEvent(event_id=new_event_id(), occurred_at=START, fact=skip)], expected=0)
+    calls = [NewEvent(event_id=new_event_id(), occurred_at=TODAY, fact=fact) for fact in (begun(), ended(begun()))]
+    await log.append(MODELS_STREAM, calls, expected=0)
     await ProjectionRunner(log, views).catch_up()
 
     rebuilt = await rebuild_views(log, views, projection)

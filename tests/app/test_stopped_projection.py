@@ -27,7 +27,7 @@ from oxbot.app.views import Checkpoint, RowsRefused, Target
 from oxbot.core.bot import DepositCapital
 from oxbot.views.bot_views import BOTS, BotBooks
 from oxbot.views.fold import Draft, Poison, RowChange
-from oxbot.views.rows import AccountRow
+from oxbot.views.rows import BOT_VIEWS, AccountRow
 from oxbot.views.user_views import USERS
 from tests.app.fakes import at_work, eventually, fleet_log, tell, write, written
 from tests.app.stored_views import AnyLog, MortalViews, follower, put
@@ -101,6 +101,7 @@ async def test_it_stops_that_projection_there_and_says_why_while_the_others_go_o
         "bots": "stopped",
         "users": "running",
         "system": "running",
+        "models": "running",
     }
     stopped = found["bots"].stopped
     assert stopped is not None
@@ -143,9 +144,9 @@ async def test_a_skip_on_record_lets_it_go_on_and_a_rebuild_and_a_replay_skip_th
     assert fact == ProjectionEventSkipped(projection="bots", position=position, reason="a test")
     async with views.snapshot("system") as snapshot:
         assert len((await snapshot.everything())["skips"]) == 1
-    assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * 7
+    assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * len(BOT_VIEWS)
     await Rebuild(BOTS, log=log, store=views, clock=ImpatientClock()).run(waits_for_skips=False)
-    assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * 7
+    assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * len(BOT_VIEWS)
 
 
 async def test_only_the_event_it_is_stopped_at_can_be_skipped(
@@ -182,6 +183,7 @@ async def test_what_a_newer_program_wrote_stops_only_whoever_must_read_it(
     found = await statuses(log, views)
     assert {name: known.serving.position for name, known in found.items()} == {
         "bots": last,
+        "models": last,
         "users": 3,
         "system": last - 1,
     }
@@ -287,7 +289,7 @@ async def test_a_projector_whose_connections_are_cut_again_and_again_comes_to_th
 
     views = PostgresViews(pool)
     assert {known.state for known in (await statuses(log, views)).values()} == {"running"}
-    assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * 7
+    assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * len(BOT_VIEWS)
 
 
 class BuggyViews(MortalViews):
@@ -348,7 +350,7 @@ async def test_views_that_are_ahead_of_the_log_are_refused_with_both_numbers(
     assert await views.position() == 9
     await Rebuild(BOTS, log=log, store=views, clock=ImpatientClock()).run(waits_for_skips=False)
     assert (await statuses(log, views))["bots"].state == "running"
-    assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * 7
+    assert [view.first_difference for view in (await rebuild_views(log, views)).views] == [None] * len(BOT_VIEWS)
 
 
 async def test_a_log_that_becomes_shorter_under_a_running_projector_is_noticed() -> None:

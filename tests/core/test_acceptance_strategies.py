@@ -19,6 +19,7 @@ from oxbot.core.candles import Candle, Frame
 from oxbot.core.creation import CreateBot
 from oxbot.core.indicators import adx, ema
 from oxbot.core.strategies import built_in, built_in_strategies
+from tests.core.advised_lives import answer, asked, opinion, received
 from tests.core.lives import BTC, Life, Wish, Wishes, creation, decisions, fills, perpetual, requests, spot
 from tests.core.strategies.market import MARKET, driftless, recorded
 
@@ -35,8 +36,17 @@ def bot(strategy: str, **parameters: str) -> CreateBot:
 def lived(strategy: str, market: Sequence[Candle], **parameters: str) -> Life:
     """The life of such a bot over the whole market."""
     life = Life(bot(strategy, **parameters), built_in())
-    life.see_candles(market)
+    see(life, market)
     return life
+
+
+def see(life: Life, market: Sequence[Candle]) -> None:
+    """Show the candles; to a bot that asks, a model answers by the candles up to there that it is long above a mean."""
+    for each in market:
+        [step] = life.see_candles([each])
+        for request in asked(step.facts):
+            rises = float(each.close) > life.view[BTC].closes(20).mean()
+            answer(life, received(request, opinion(BTC, "long" if rises else "close")))
 
 
 # 12: a decision knows nothing of what comes after its candle.
@@ -60,9 +70,9 @@ def test_acceptance_12_a_bot_that_lags_decides_as_if_nobody_had_seen_what_comes_
     market, shared, lag = driftless(3, 1100), SharedSeries(), 60
     ahead, behind = (Life(bot(name), built_in(), shared=shared) for _ in range(2))
     for number, each in enumerate(market):
-        ahead.see_candles([each])
+        see(ahead, [each])
         if number >= lag:
-            behind.see_candles([market[number - lag]])
+            see(behind, [market[number - lag]])
     until = market[-lag - 1].open_time
     assert behind.facts == by(until, ahead.facts) == by(until, lived(name, market).facts)
 

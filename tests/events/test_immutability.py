@@ -27,6 +27,7 @@ ROLES = (
     "oxbot_archiver",
     "oxbot_execution",
     "oxbot_notifier",
+    "oxbot_models",
     "oxbot_operator",
 )
 TABLES = ("events", "events_p1", "streams", "event_ids", "identity", "archives")

@@ -16,8 +16,8 @@ from events.system import (
 )
 from events.user import CredentialChanged, SignInFailed, SignInSucceeded, UserCreated
 from oxbot.views.fold import RowChange
-from oxbot.views.projections import PROJECTION_OF, PROJECTIONS
-from oxbot.views.rows import ROW_TYPES, VIEWS, AccountRow, RebuildRow, SignedCheckpointRow, SkipRow
+from oxbot.views.projections import PROJECTION_OF, PROJECTIONS, ROW_TYPES
+from oxbot.views.rows import VIEWS, AccountRow, RebuildRow, SignedCheckpointRow, SkipRow
 from oxbot.views.system_views import SYSTEM
 from oxbot.views.user_views import USERS
 from tests.core.scenario import START

@@ -55,6 +55,7 @@ from tests.core.scenario import (
     protective,
     running,
 )
+from tests.views.advising import asked_once
 from tests.views.projected import fields, of, recorded, row, rows_after
 
 RISING = flat_candles(["102", "101", "100", "101.5"])
@@ -101,7 +102,7 @@ def test_a_new_bot_has_its_setup_its_money_and_nothing_else() -> None:
         as_of=None,
     )
     assert of(rows, "holdings") == [HoldingRow(bot_id=BOT, since=START, cash="250.5", quantities=(), capital="250.5")]
-    assert {view for view, _ in rows} == {"bots", "portfolios", "holdings"}
+    assert {view for view, _ in rows} == {"bots", "portfolios", "holdings", "arena"}
 
 
 @pytest.mark.parametrize(
@@ -363,7 +364,7 @@ def test_a_life_with_everything_has_rows_in_every_view() -> None:
     """The rows' JSON can be read back as the rows."""
     life = Life(running(instrument(BTC), parameters=SMALL)).see_candles([*RISING, HELD])
     life.see_candles([candle(5, "101.8 101.8 97 97.5"), *flat_candles(["97", "96", "95", "99", "99.5"], first=6)])
-    rows = rows_after(life.facts)
+    rows = rows_after([*life.facts, *asked_once(BOT)])
     assert {view for view, _ in rows} == set(BOT_VIEWS)
     for found in rows.values():
         assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found

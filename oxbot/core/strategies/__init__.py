@@ -1,5 +1,6 @@
 """The strategies that come with oxbot."""
 
+from oxbot.core.strategies.advised import Advised
 from oxbot.core.strategies.ema_cross import EmaCross
 from oxbot.core.strategies.fvg import Fvg
 from oxbot.core.strategies.hodl import Hodl
@@ -12,7 +13,7 @@ from oxbot.core.strategy import Strategies, Strategy
 
 def built_in_strategies() -> tuple[Strategy, ...]:
     """Every strategy of this package."""
-    return EmaCross(), Fvg(), Hodl(), Indicator(), Random(), RegimeFollowing(), Trinity()
+    return Advised(), EmaCross(), Fvg(), Hodl(), Indicator(), Random(), RegimeFollowing(), Trinity()
 
 
 def built_in() -> Strategies:
