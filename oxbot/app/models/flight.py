@@ -50,6 +50,11 @@ class Flight:
         return self._chain[self._turn]
 
     @property
+    def further(self) -> Sequence[KnownModel]:
+        """Who may be asked in its stead, in this order."""
+        return self._chain[self._turn + 1 :]
+
+    @property
     def advice_class(self) -> AdviceClass:
         """The first class of those who wait."""
         return min((wanted.advice_class for wanted in self.waiting.values()), key=_CLASSES.index, default="research")
@@ -98,16 +103,16 @@ class Flight:
 
     def fall_back(self) -> bool:
         """Turn to the next model that may be asked in this one's stead; False if there is none."""
-        if self._turn + 1 >= len(self._chain):
+        if not self.further:
             return False
         self._turn += 1
         self.asking, self.repairing, self.failures = self.prompt, False, 0
         return True
 
-    def excuse(self) -> tuple[AbstainReason, str]:
-        """Why somebody whose time is up got nothing: what the last call came to, if there was one."""
+    def excuse(self, held: tuple[AbstainReason, str] | None = None) -> tuple[AbstainReason, str]:
+        """Why somebody whose time is up got nothing: what the last call came to, or, without one, what held it up."""
         if not self.calls:
-            return "stale", "its time was up before a call could be begun for it"
+            return held or ("stale", "its time was up before a call could be begun for it")
         last = self.calls[-1].ended
         return ("invalid", self.detail) if last.outcome == "answered" else (last.outcome, last.detail)
 

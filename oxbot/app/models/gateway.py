@@ -18,7 +18,7 @@ from oxbot.app.clock import Clock
 from oxbot.app.models.flight import FINAL, Flight, key
 from oxbot.app.models.known import KnownModel, ModelTable
 from oxbot.app.models.record import Record, bound
-from oxbot.app.models.route import Route
+from oxbot.app.models.route import PATIENCE, Route
 from oxbot.app.models.transport import CallFailed, Completion, ModelCall, ModelTransport
 from oxbot.app.models.wanted import AdviceWanted, Deliver, Delivered, Payer, Reading
 from oxbot.core.models_stream import EndedCall
@@ -70,6 +70,7 @@ class Gateway:
         self._flight_of: dict[AdviceId, Flight] = {}
         self._asked: set[AdviceId] = set()
         self._inbox: deque[AdviceWanted] = deque()
+        self._parting: deque[tuple[AdviceWanted, Delivered]] = deque()
         self._news = asyncio.Event()
         self._delivering = asyncio.Semaphore(DELIVERIES_MAX)
         self._kept: dict[BodyHash, None] = {}
@@ -92,13 +93,22 @@ class Gateway:
             self._news.set()
 
     def withdraw(self, advice_id: AdviceId) -> None:
-        """The bot has given up the request: no call is begun for it any more."""
+        """The bot has given up the request: no call is begun for it any more.
+
+        Where it waited for a model that cannot be asked for now, its stream is told so; else nothing came of it that
+        would be worth telling.
+        """
         self._asked.discard(advice_id)
         flight = self._flight_of.pop(advice_id, None)
-        if flight is None:
+        wanted = None if flight is None else flight.waiting.pop(advice_id, None)
+        if flight is None or wanted is None:
             return
-        flight.waiting.pop(advice_id, None)
-        route = self._routes[flight.model.name]
+        route, now = self._routes[flight.model.name], self._clock.now()
+        held = route.held(now) if flight in route.queued else None
+        if held is not None:
+            reason, detail = flight.excuse(held)
+            self._parting.append((wanted, flight.abstention(wanted, reason, detail, at=now)))
+            self._news.set()
         if not flight.waiting and flight in route.queued:
             route.queued.discard(flight)
             self._finish(flight)
@@ -121,6 +131,8 @@ class Gateway:
                 wanted = self._inbox.popleft()
                 if wanted.advice_id in self._asked:
                     self._take(wanted)
+            while self._parting:
+                self._tell(*self._parting.popleft())
             self._news.clear()
             await self._news.wait()
 
@@ -188,6 +200,9 @@ class Gateway:
                 continue
             closed = self._routes[flight.model.name].closed(flight) if flight.waiting else None
             if closed is None:
+                if flight.waiting and (self._asked_further(flight) or self._sooner_further(flight)):
+                    flight.fall_back()
+                    continue
                 break
             if not flight.fall_back():
                 flight.outcome, flight.detail = flight.excuse() if flight.continuing else closed
@@ -197,6 +212,20 @@ class Gateway:
             self._routes[flight.model.name].push(flight)
         else:
             self._finish(flight)
+
+    def _asked_further(self, flight: Flight) -> bool:
+        """Whether a model that may be asked in this one's stead was asked already, for somebody who waits."""
+        calls = [call for each in flight.further for call in self._record.known(each.name, flight.prompt.hash)]
+        return any(advice_id in flight.waiting for call in calls for advice_id in call.begun.advice)
+
+    def _sooner_further(self, flight: Flight) -> bool:
+        """Whether the model is held up for longer than one is patient, and one in its stead not for so long."""
+        now = self._clock.now()
+        until = self._routes[flight.model.name].held_until(now)
+        if until <= now + PATIENCE:
+            return False
+        routes = [self._routes[each.name] for each in flight.further]
+        return any(each.held_until(now) < until and each.closed(flight) is None for each in routes)
 
     async def _stored(self, call: EndedCall) -> str:
         if call.ended.outcome != "answered" or call.ended.answer is None:
@@ -223,7 +252,7 @@ class Gateway:
 
     def _excuse(self, route: Route, flight: Flight, wanted: AdviceWanted) -> None:
         del flight.waiting[wanted.advice_id]
-        reason, detail = flight.excuse()
+        reason, detail = flight.excuse(route.held(self._clock.now()))
         self._tell(wanted, flight.abstention(wanted, reason, detail, at=self._clock.now()))
         if not flight.waiting:
             route.queued.discard(flight)
@@ -338,6 +367,7 @@ class Gateway:
             if completed.kind == "rate_limited":
                 seconds = completed.retry_after if completed.retry_after is not None else RATE_BACKOFF_SECONDS
                 route.limiter.freeze(now + timedelta(seconds=min(max(0.0, seconds), FROZEN_SECONDS_MAX)))
+                self._turn_away(route)
             if route.breaker.fail(now, probe=probe) is not None:
                 await self._close(route, "infrastructure", f"{ended.outcome}: {ended.detail}")
 
@@ -350,11 +380,14 @@ class Gateway:
                 await self._close(route, "quality", route.quality(flight.template).words, flight.template)
         if follows == "done":
             self._finish(flight)
-        elif follows == "again" and flight.waiting and route.closed(flight) is None:
+        elif follows == "again" and self._may_wait(route, flight):
             seconds = BACKOFF_SECONDS * 2.0 ** (flight.failures - 1)
             route.push(flight, not_before=self._clock.now() + timedelta(seconds=seconds))
         else:
             await self._go_on(flight)
+
+    def _may_wait(self, route: Route, flight: Flight) -> bool:
+        return bool(flight.waiting) and route.closed(flight) is None and not self._sooner_further(flight)
 
     async def _close(self, route: Route, cause: str, detail: str, template: str = "") -> None:
         """Write that the model is closed, and let nobody wait for it in vain."""
@@ -369,9 +402,14 @@ class Gateway:
         )
         logger.warning("model_closed", model=route.model.name, cause=cause, template=template, detail=closed.detail)
         await self._record.close(closed)
-        for flight in [each for each in route.queued if route.closed(each) is not None]:
-            route.queued.discard(flight)
-            self._start(self._go_on(flight))
+        self._turn_away(route)
+
+    def _turn_away(self, route: Route) -> None:
+        """Let nobody wait here in vain, or for longer than elsewhere."""
+        for flight in list(route.queued):
+            if route.closed(flight) is not None or self._sooner_further(flight):
+                route.queued.discard(flight)
+                self._start(self._go_on(flight))
 
     async def _reopen(self, model: ModelName, template: str = "") -> None:
         logger.info("model_opened", model=model, template=template)

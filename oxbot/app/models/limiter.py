@@ -25,6 +25,11 @@ class Limiter:
         """The time between calls that come one after the other."""
         return timedelta(microseconds=self._interval)
 
+    @property
+    def frozen_until(self) -> datetime:
+        """When the provider wants calls again; long ago, if it never said that it did not."""
+        return self._frozen_until
+
     def opens(self) -> datetime:
         """From when on one more call may be made."""
         return max(self._due - self.interval * (self._burst - 1), self._frozen_until)

@@ -22,6 +22,9 @@ UNDER_WAY_MAX = 64
 LATENCIES = 20
 MARGIN_MAX = timedelta(seconds=5)
 
+PATIENCE = timedelta(seconds=5)
+"""A model that can be asked sooner than this is waited for, even if another one could be asked at once."""
+
 Closed = tuple[AbstainReason, str]
 
 
@@ -75,9 +78,29 @@ class Route:
             return "breaker_open", f"{self.model.name} is closed to {flight.template}: {quality.words}"
         until = self.breaker.open_until
         if until is not None and until >= flight.deadline:
-            return "breaker_open", f"{self.model.name} does not answer; it is tried again at {until:%H:%M:%S}"
+            return self.held(until)
         if len(self.queued) >= QUEUE_MAX and not flight.continuing and flight.advice_class != "exit":
             return "overloaded", f"{len(self.queued)} requests wait for {self.model.name} already"
+        return None
+
+    def held_until(self, now: datetime) -> datetime:
+        """Until when no call is made, because the model does not answer or its provider wants none; now, if one may be.
+
+        While one call decides whether it answers again, that is as long as the call may take.
+        """
+        until = self.breaker.open_until or now
+        if self.breaker.probing:
+            until = now + timedelta(seconds=self.model.timeout_seconds)
+        return max(until, self.limiter.frozen_until, now)
+
+    def held(self, now: datetime) -> Closed | None:
+        """Why nobody's turn comes here for now, if it does not."""
+        until = self.breaker.open_until
+        if until is not None:
+            return "breaker_open", f"{self.model.name} does not answer; it is tried again at {until:%H:%M:%S}"
+        if self.limiter.frozen_until > now:
+            until = self.limiter.frozen_until
+            return "rate_limited", f"the provider of {self.model.name} wants no call before {until:%H:%M:%S}"
         return None
 
     def push(self, flight: Flight, *, not_before: datetime | None = None) -> None:
