@@ -11,7 +11,7 @@ Wire = Literal[
     "ok", "rate_limited", "rate_limited_date", "server_error", "unavailable", "bad_gateway", "overloaded", "no_key",
     "forbidden", "no_such_model", "bad_request", "context_exceeded", "content_filtered", "hang", "trickle",
     "dropped", "dropped_in_body", "empty_choices", "null_content", "length", "no_usage", "broken_json", "html",
-    "redirect", "huge", "wrong_types", "gateway_timeout", "echoes_key",
+    "redirect", "huge", "wrong_types", "gateway_timeout", "echoes_key", "answers_key",
 ]  # fmt: skip
 """What the server does to one request."""
 
@@ -126,7 +126,10 @@ class ModelsServer:
             page = b'{"choices": [' if step == "broken_json" else b"<html><body>Sign in to the Wi-Fi</body></html>"
             await _send_bytes(writer, 200, page, [("Content-Type", "application/json" if step == "broken_json" else "text/html")])  # fmt: skip # noqa: E501
             return True
-        await _send(writer, 200, self._completion(step, body))
+        answer = self._completion(step, body)
+        if step == "answers_key":
+            answer = _with_key(answer, headers.get("authorization", "").removeprefix("Bearer "))
+        await _send(writer, 200, answer)
         return True
 
     def _completion(self, step: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -184,6 +187,13 @@ async def models_server(
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _with_key(answer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A good answer in each word of which the key is, whole or in part."""
+    content = f"you are {key}; {key[:-3].upper()}; {' '.join(key[5:])}; {key.replace('-', '_')}"
+    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": key}
+    return {**answer, "id": f"id-{key[4:]}", "model": f"model {key}", "choices": [choice]}
 
 
 async def _break(step: str, writer: asyncio.StreamWriter) -> None:

@@ -2,15 +2,16 @@
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol, cast
 
-from oxbot.adapters.redaction import redacted
+from oxbot.adapters.redaction import redacted, without
 from oxbot.app.models.transport import SETTINGS_STATUSES, CallFailed
 
 DETAIL_MAX = 300
+SAID_MAX = 20_000
 RETRY_AFTER_MAX = 86_400.0
 CAUSES_MAX = 12
 
@@ -31,7 +32,7 @@ class _Response(Protocol):
     headers: Mapping[str, str]
 
 
-def failure(error: BaseException, *, secrets: Iterable[str], now: datetime, sent: bool) -> CallFailed:
+def failure(error: BaseException, *, secrets: Sequence[str], now: datetime, sent: bool) -> CallFailed:
     """The failure; ``sent`` says whether a request left for the provider.
 
     What litellm calls an error says little (a connection that broke is a 500 to it), so the errors behind it are asked
@@ -110,8 +111,9 @@ def _codes(causes: Iterable[BaseException]) -> set[str]:
     return {code for cause in causes if isinstance(code := getattr(cause, "code", None), str)}
 
 
-def _words(error: BaseException, secrets: Iterable[str]) -> str:
-    text = redacted(f"{type(error).__name__}: {error}", secrets)
+def _words(error: BaseException, secrets: Sequence[str]) -> str:
+    # Before it is cut to a readable length, so that no part of a key is left at the end.
+    text = redacted(without(f"{type(error).__name__}: {error}"[:SAID_MAX], secrets), secrets)
     plain = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     return plain[:DETAIL_MAX]
 

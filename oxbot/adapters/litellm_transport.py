@@ -18,6 +18,7 @@ from events.advice import Usage
 from events.errors import OxbotError
 from events.identifiers import ModelName
 from oxbot.adapters.litellm_failures import failure
+from oxbot.adapters.redaction import without
 from oxbot.app.clock import Clock
 from oxbot.app.models.known import ModelTable, near
 from oxbot.app.models.transport import CallFailed, Completion, ModelCall
@@ -147,13 +148,14 @@ class LitellmTransport:
         try:
             async with asyncio.timeout(call.timeout_seconds):
                 answer = await self._library.acompletion(**self._arguments(call, secret))
-            return _completion(answer)
+            return _completion(answer, secrets)
         except Exception as error:  # noqa: BLE001  # litellm raises what its parts raise; each is a failure of the call
             failed = failure(error, secrets=secrets, now=self._clock.now(), sent=permit.used)
         finally:
             _permit.reset(kept)
         if permit.refused:
-            failed = CallFailed("unreachable", detail=f"a second request, to {permit.refused}, was not made")
+            host = without(permit.refused, secrets)
+            failed = CallFailed("unreachable", detail=f"a second request, to {host}, was not made")
         # What litellm raised is left behind: it holds the request.
         raise failed
 
@@ -245,17 +247,18 @@ class _Asked(Protocol):
     url: _Url
 
 
-def _completion(answer: _Answer) -> Completion:
+def _completion(answer: _Answer, secrets: Sequence[str]) -> Completion:
+    """What is kept of it, wherein no provider, nor whoever poses as one, has us keep the key that it was sent."""
     text, finish = None, ""
     if answer.choices:
         choice = answer.choices[0]
         content = choice.message.content
-        text = content[:TEXT_MAX] if isinstance(content, str) else None
-        finish = _name(choice.finish_reason)
+        text = without(content[:TEXT_MAX], secrets) if isinstance(content, str) else None
+        finish = _name(choice.finish_reason, secrets)
     return Completion(
         text=text,
-        resolved_model=_name(answer.model),
-        request_id=_name(answer.id),
+        resolved_model=_name(answer.model, secrets),
+        request_id=_name(answer.id, secrets),
         finish_reason=finish,
         usage=_usage(answer.usage),
     )
@@ -274,6 +277,7 @@ def _count(told: object) -> int:
     return min(max(0, told), TOKENS_MAX) if isinstance(told, int) else 0
 
 
-def _name(told: object) -> str:
-    """A name that a provider gave: printable and short."""
-    return "".join(each for each in str(told or "") if each.isprintable())[:NAME_MAX]
+def _name(told: object, secrets: Sequence[str]) -> str:
+    """A name that a provider gave: printable, short and without the key."""
+    said = str(told or "")[:TEXT_MAX]
+    return "".join(each for each in without(said, secrets) if each.isprintable())[:NAME_MAX]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oxbot.adapters.litellm_failures import RETRY_AFTER_MAX, failure, retry_after
+from oxbot.adapters.redaction import without
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -44,3 +45,23 @@ def test_what_is_told_of_an_error_is_one_printable_line_without_the_key(said: st
     assert key not in told.detail
     assert told.detail.isprintable()
     assert told.kind == "provider_error"
+
+
+@given(st.text(max_size=60), st.integers(0, 17), st.sampled_from(["", " ", "-", "\n", "\u200b"]), st.booleans())
+def test_eight_characters_of_a_key_are_never_told_however_they_are_written(
+    said: str, start: int, between: str, upper: bool
+) -> None:
+    key = "sk-9f3Kx0PqLm7ZtR2vBn8Ws"
+    part = between.join(key[start:]) if len(key) - start > 8 else key
+    told = failure(ValueError(f"{said}{part.upper() if upper else part}"), secrets=[key], now=NOW, sent=True).detail
+    squeezed = "".join(each for each in told.lower() if each.isascii() and each.isalnum())
+    letters = key.lower().replace("-", "")
+    parts = [letters[place : place + 8] for place in range(len(letters) - 7)]
+    assert not any(each in squeezed for each in parts)
+
+
+def test_what_only_looks_like_a_key_is_left_as_it_is() -> None:
+    key = "sk-9f3Kx0PqLm7ZtR2vBn8Ws"
+    text = '{"schema": 1, "decisions": [{"symbol": "BTC/USDT", "said": "sk-9f3Kx and more"}]}'
+    assert without(text, [key]) == text
+    assert without(f"a {key} b {key[6:]} c", [key]) == "a *** b *** c"

@@ -1,6 +1,7 @@
 """The gateway over real litellm, whatever the server does: each call is on record, and nothing unsafe is told."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
@@ -56,6 +57,7 @@ ON_THE_WAY = {
     "context_exceeded": "refused",
     "content_filtered": "refused",
     "echoes_key": "refused",
+    "answers_key": "invalid",
 }
 """What a server does, and the reason for which there is no advice then."""
 
@@ -97,7 +99,7 @@ def wanted(model: ModelName) -> AdviceWanted:
     )
 
 
-async def told_by(server: ModelsServer, log: MemoryEventLog) -> Mapping[str, Delivered]:
+async def told_by(server: ModelsServer, log: MemoryEventLog, bodies: MemoryBodies) -> Mapping[str, Delivered]:
     """What each model's bot was told, by the model's name."""
     models, clock, told = table(server), SystemClock(), dict[str, Delivered]()
     first_told, all_told = asyncio.Event(), asyncio.Event()
@@ -111,9 +113,7 @@ async def told_by(server: ModelsServer, log: MemoryEventLog) -> Mapping[str, Del
     keys = ModelKeys(models, {"TEST_KEY": KEY})
     async with open_litellm(models, keys, clock=clock) as transport:
         record = Record(log, clock=clock, payers=Known(), budgets=models.budgets, holder="test")
-        gateway = Gateway(
-            models, transport=transport, record=record, bodies=MemoryBodies(), deliver=deliver, clock=clock
-        )
+        gateway = Gateway(models, transport=transport, record=record, bodies=bodies, deliver=deliver, clock=clock)
         running = asyncio.create_task(gateway.run())
         # The first call of a process loads half of litellm, which takes longer than a hanging one may.
         gateway.ask(wanted(FIRST))
@@ -129,10 +129,10 @@ async def told_by(server: ModelsServer, log: MemoryEventLog) -> Mapping[str, Del
 
 
 async def test_every_fault_has_its_reason_every_call_its_record_and_no_opinion_is_unsafe() -> None:
-    log = MemoryEventLog(Codec())
+    log, bodies = MemoryEventLog(Codec()), MemoryBodies()
     async with models_server(behaving(), default="rule") as server:
         server.retry_after = "0.2"
-        told = await told_by(server, log)
+        told = await told_by(server, log, bodies)
     facts = [event.fact for event in await log.read_stream(MODELS_STREAM)]
 
     reasons = {name: fact.reason for name, fact in told.items() if isinstance(fact, AdviceAbstained)}
@@ -152,7 +152,9 @@ async def test_every_fault_has_its_reason_every_call_its_record_and_no_opinion_i
     assert begun == Counter(attempt.body["model"] for attempt in server.attempts)
     assert ended.total() == begun.total()
     assert set(ended.values()) == {1}
-    assert [text for fact in [*facts, *told.values()] if KEY in (text := repr(fact))] == []
+    kept = [str(await bodies.get(fact.answer)) for fact in facts if isinstance(fact, ModelCallEnded) and fact.answer]
+    assert any("***" in text for text in kept)
+    assert [text for text in [*kept, *map(repr, [*facts, *told.values()])] if tells(text)] == []
 
     for name, heard in told.items():
         entries = ordered(heard)
@@ -169,6 +171,12 @@ async def test_every_fault_has_its_reason_every_call_its_record_and_no_opinion_i
     counts = {name: len(ordered(fact)) for name, fact in received.items()}
     assert counts["worst"] == len(marks), "as loud as may be: one entry in each symbol"
     assert counts["leverage"] == counts["oversized"] == counts["unknown_coin"] == len(marks) - 1
+
+
+def tells(text: str) -> bool:
+    """Whether any eight characters of the key are in it, whatever its case and whatever stands between them."""
+    squeezed, key = (re.sub("[^a-z0-9]", "", each.lower()) for each in (text, KEY))
+    return any(key[start : start + 8] in squeezed for start in range(len(key) - 7))
 
 
 CAPITAL = Decimal(10_000)

@@ -265,6 +265,18 @@ async def test_no_key_is_shown_even_where_the_provider_shows_it(
     assert [text for text in shown if KEY in text] == []
 
 
+async def test_a_good_answer_with_the_key_in_each_of_its_words_comes_without_it(
+    server: ModelsServer, transport: LitellmTransport
+) -> None:
+    server.then("answers_key")
+    said = await transport.complete(call(server))
+    assert server.attempts[0].headers["authorization"] == f"Bearer {KEY}"
+    assert said.text is not None
+    assert said.text.startswith("you are ***; ***")
+    assert (said.request_id, said.resolved_model) == ("id-***", "model ***")
+    assert KEY not in said.finish_reason
+
+
 async def test_a_key_that_is_not_there_is_said_and_nothing_is_sent(server: ModelsServer) -> None:
     async with open_litellm(TABLE, ModelKeys(TABLE, {}), clock=SystemClock()) as transport:
         with pytest.raises(CallFailed, match="TEST_KEY") as failed:
