@@ -36,7 +36,10 @@ class ModelCallBegun(Value, frozen=True, kw_only=True, tag="model_call.begun"):
 
 
 class ModelCallEnded(Value, frozen=True, kw_only=True, tag="model_call.ended"):
-    """How a call ended: what came back is stored under ``answer``; ``outcome`` is "answered" or why there is none."""
+    """How a call ended: what came back is stored under ``answer``; ``outcome`` is "answered" or why there is none.
+
+    For ``retry_after`` seconds from then on the model's provider wants no call; none are 0.
+    """
 
     call_id: CallId
     at: Timestamp
@@ -50,6 +53,7 @@ class ModelCallEnded(Value, frozen=True, kw_only=True, tag="model_call.ended"):
     usage: Usage = Usage()
     cost: Decimal = Decimal(0)
     latency_ms: int = 0
+    retry_after: int = 0
 
 
 class ModelRouteClosed(Value, frozen=True, kw_only=True, tag="model_route.closed"):

@@ -575,6 +575,7 @@ MODELS: Sequence[st.SearchStrategy[Fact]] = (
         usage=USAGES,
         cost=AMOUNTS,
         latency_ms=COUNTS,
+        retry_after=st.integers(0, 3600),
     ),
     st.builds(
         ModelRouteClosed,

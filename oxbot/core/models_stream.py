@@ -7,7 +7,7 @@ from typing import assert_never
 
 import msgspec
 
-from events.identifiers import AdviceId, BotId, CallId
+from events.identifiers import AdviceId, BotId, CallId, ModelName
 from events.models import (
     ModelCallBegun,
     ModelCallEnded,
@@ -49,7 +49,7 @@ class EndedCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ModelsState(msgspec.Struct, frozen=True, kw_only=True):
-    """The models of an installation, as far as calls go."""
+    """The models of an installation, as far as calls go. ``paused``: until when a provider wanted no more of them."""
 
     epoch: int = 0
     calls: int = 0
@@ -58,6 +58,7 @@ class ModelsState(msgspec.Struct, frozen=True, kw_only=True):
     spent: Mapping[BotId, Spent] = {}
     closed: Mapping[str, ModelRouteClosed] = {}
     recent: tuple[ModelCallBegun, ...] = ()
+    paused: Mapping[ModelName, datetime] = {}
 
 
 class ClaimModels(msgspec.Struct, frozen=True):
@@ -197,4 +198,12 @@ def _ended(state: ModelsState, fact: ModelCallEnded) -> ModelsState:
         open={call_id: other for call_id, other in state.open.items() if call_id != fact.call_id},
         ended=(*state.ended[-CALLS_KEPT + 1 :], call),
         spent=spent,
+        paused=_paused(state, begun.model, fact),
     )
+
+
+def _paused(state: ModelsState, model: ModelName, fact: ModelCallEnded) -> Mapping[ModelName, datetime]:
+    if not fact.retry_after:
+        return state.paused
+    until = fact.at + timedelta(seconds=fact.retry_after)
+    return {**state.paused, model: max(until, state.paused.get(model, until))}

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Coroutine, Mapping
 from datetime import timedelta
 from decimal import Decimal
+from math import ceil
 from typing import NamedTuple
 
 import structlog
@@ -145,6 +146,9 @@ class Gateway:
         for begun in state.recent:
             if begun.model in self._routes:
                 self._routes[begun.model].limiter.take(begun.at)
+        for name, until in state.paused.items():
+            if name in self._routes:
+                self._routes[name].limiter.freeze(until)
         for closed in state.closed.values():
             route_or_none = self._routes.get(closed.model)
             if closed.until is None or route_or_none is None:
@@ -343,6 +347,7 @@ class Gateway:
             # Whoever was not waited for may have worked all the same.
             cost=begun.reserved if failed.kind == "timeout" else Decimal(0),
             latency_ms=_milliseconds(now - begun.at),
+            retry_after=ceil(_pause_seconds(failed)),
         )
 
     # What comes back.
@@ -365,8 +370,7 @@ class Gateway:
             route.breaker.forgo(probe=probe)
         else:
             if completed.kind == "rate_limited":
-                seconds = completed.retry_after if completed.retry_after is not None else RATE_BACKOFF_SECONDS
-                route.limiter.freeze(now + timedelta(seconds=min(max(0.0, seconds), FROZEN_SECONDS_MAX)))
+                route.limiter.freeze(now + timedelta(seconds=_pause_seconds(completed)))
                 self._turn_away(route)
             if route.breaker.fail(now, probe=probe) is not None:
                 await self._close(route, "infrastructure", f"{ended.outcome}: {ended.detail}")
@@ -456,6 +460,14 @@ def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The failure that is told of several: that another gateway has taken over, if it is among them."""
     failures = [_foremost(each) if isinstance(each, BaseExceptionGroup) else each for each in group.exceptions]
     return next((failure for failure in failures if isinstance(failure, Superseded)), failures[0])
+
+
+def _pause_seconds(failed: CallFailed) -> float:
+    """For how long the provider wants no call."""
+    if failed.kind != "rate_limited":
+        return 0.0
+    seconds = failed.retry_after if failed.retry_after is not None else RATE_BACKOFF_SECONDS
+    return min(max(0.0, seconds), FROZEN_SECONDS_MAX)
 
 
 def _milliseconds(taken: timedelta) -> int:

@@ -150,3 +150,18 @@ async def test_what_another_model_was_asked_already_is_not_asked_of_the_first_af
     await world.lives()
     assert isinstance(await world.one("z"), AdviceReceived)
     assert [fact.model for fact in await world.begun()] == [MODEL, OTHER, OTHER]
+
+
+@lived
+async def test_a_pause_that_a_provider_wants_outlives_the_gateway() -> None:
+    world = World(lambda asked: FROZEN if asked.number == 1 else answer())
+    async with world.alive():
+        await broken(world, FROZEN)
+    (ended,) = await world.ended()
+    assert (ended.outcome, ended.retry_after) == ("rate_limited", 300)
+    await world.want("late", "late", seconds=600)
+    await world.lives()
+    first, *rest = [at for at, _ in world.provider.calls]
+    assert len(rest) == 2
+    assert min(rest) == ended.at + timedelta(seconds=300) > first
+    assert isinstance(await world.one("late"), AdviceReceived)
