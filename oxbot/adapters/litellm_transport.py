@@ -153,6 +153,8 @@ class LitellmTransport:
             failed = failure(error, secrets=secrets, now=self._clock.now(), sent=permit.used)
         finally:
             _permit.reset(kept)
+        if failed.kind == "timeout" and failed.status is None:
+            failed = CallFailed("timeout", detail=f"no answer within {call.timeout_seconds:g} s")
         if permit.refused:
             host = without(permit.refused, secrets)
             failed = CallFailed("unreachable", detail=f"a second request, to {host}, was not made")

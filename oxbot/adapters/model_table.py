@@ -80,6 +80,14 @@ class ModelKeys:
         except UnicodeDecodeError:
             raise ModelKeyMissing(f"{path}, the key of model {name}, is no text") from None
 
+    def fault(self, name: ModelName) -> str | None:
+        """Why a model cannot be called with its key, if it cannot."""
+        try:
+            self.key(name)
+        except ModelKeyMissing as missing:
+            return str(missing)
+        return None
+
 
 def _secret(text: str, place: str) -> Secret:
     key = text.strip()

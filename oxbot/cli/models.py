@@ -79,6 +79,8 @@ def check(
     model = table.get(ModelName(name))
     if model is None:
         raise InvalidInput(f"no model {printable(name)}; there is {', '.join(table.models)}")
+    # Nothing is sent, and so nothing is checked, without the key.
+    ModelKeys(table, os.environ).key(model.name)
     found = asyncio.run(_checked(model, os.environ, calls))
     _say(found, as_json=as_json)
     raise typer.Exit(0 if found.passed else FAILED)

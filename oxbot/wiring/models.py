@@ -12,7 +12,7 @@ import msgspec
 from events.codec import Codec
 from events.commit import GroupCommitLog
 from events.identifiers import ModelName
-from oxbot.adapters.model_table import read_model_table
+from oxbot.adapters.model_table import ModelKeys, read_model_table
 from oxbot.adapters.model_transport import open_transport
 from oxbot.adapters.postgres_bodies import PostgresBodies
 from oxbot.adapters.postgres_snapshots import PostgresSnapshots
@@ -60,6 +60,11 @@ class ModelsPlan(msgspec.Struct, frozen=True, kw_only=True):
         return ModelTable([fast, *self.models], self.budgets)
 
     @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that hold keys, as they were."""
+        return {variable: secret.reveal() for variable, secret in self.keys.items()}
+
+    @property
     def pinned(self) -> bool:
         """Whether a key is in a file of this machine."""
         return any(model.key_file is not None for model in self.models)
@@ -91,12 +96,11 @@ def take_keys(plan: ModelsPlan, environment: MutableMapping[str, str] = os.envir
 async def open_models(name: str, plan: ModelsPlan, database: Database) -> AsyncIterator["ModelsRunner"]:
     """What answers requests for advice, and reads the news that go into them."""
     clock = SystemClock()
-    environment = {variable: secret.reveal() for variable, secret in plan.keys.items()}
     async with (
         open_stores(database, "oxbot_models", name="models", connections=MODELS) as stores,
         GroupCommitLog(stores.log, Codec()) as log,
         Snapshots(PostgresSnapshots(stores.pool), BotState) as snapshots,
-        open_transport(plan.table, environment, clock=clock) as transport,
+        open_transport(plan.table, plan.environment, clock=clock) as transport,
     ):
         incarnations, reading = count(1), ReadingDesk()
 
@@ -145,6 +149,7 @@ def _desk(
         bodies=PostgresBodies(stores.pool),
         deliver=reading.delivers(deliver),
         clock=clock,
+        fault=ModelKeys(table, plan.environment).fault,
     )
     reading.serve(gateway.ask)
 

@@ -4,8 +4,9 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,18 +79,33 @@ async def test_a_wrong_item_is_dropped(
     assert len(server.attempts) == 1
 
 
+async def test_an_answer_that_was_cut_off_is_not_as_it_must_be_even_if_it_can_be_read(
+    transport: LitellmTransport,
+) -> None:
+    def padded(body: Mapping[str, Any]) -> str:
+        whole = behaving()["rule"](body) or ""
+        return whole + " " * len(whole)
+
+    async with models_server({"length": padded}) as server:
+        found = await checked(server, transport, "length")
+    assert (found.passed, found.compliant, found.calls[0].opinions) == (False, 0, 0)
+    assert (found.calls[0].fault or "").startswith("truncated")
+
+
 async def test_what_fails_on_the_way_is_said_with_its_status(server: ModelsServer, transport: LitellmTransport) -> None:
     (call,) = (await checked(server, transport, "server_error")).calls
     assert (call.fault or "").startswith("provider_error 500:")
 
 
-async def _check(tmp_path: Path, server: ModelsServer, behaviour: str, *options: str) -> tuple[int, str, str]:
+async def _check(
+    tmp_path: Path, server: ModelsServer, behaviour: str, *options: str, key: str = KEY
+) -> tuple[int, str, str]:
     path = tmp_path / "models.toml"
     path.write_text(TABLE.replace("URL", server.base_url).replace("MODEL", behaviour))
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("OXBOT_")},
         "OXBOT_MODELS": str(path),
-        "TEST_KEY": KEY,
+        "TEST_KEY": key,
     }
     command = "from oxbot.cli.main import main; main()"
     process = await asyncio.create_subprocess_exec(
@@ -120,6 +136,13 @@ async def test_the_command_fails_where_the_model_does_and_shows_no_key(
     assert status == 1, err
     assert "0 of 1 answers as they must be" in out
     assert KEY not in out + err
+
+
+async def test_without_its_key_a_model_is_not_asked_and_that_is_said(server: ModelsServer, tmp_path: Path) -> None:
+    status, out, err = await _check(tmp_path, server, "rule", key="")
+    assert status != 0
+    assert "TEST_KEY holds no key" in err
+    assert (out, server.attempts) == ("", [])
 
 
 def test_the_table_of_this_test_is_one() -> None:

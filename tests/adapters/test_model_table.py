@@ -79,6 +79,8 @@ def test_a_table_is_read_to_the_last_digit() -> None:
         ("output_tokens = 40000", "fewer than context_tokens"),
         ("prices = { input = -1, cached = 0, output = 0, version = 'x' }", "from 0 to"),
         ("prices = { input = 1, output = 0, version = 'x' }", "cached"),
+        ("prices = { input = 0.1e-999999, cached = 0, output = 0, version = 'x' }", "at most 12 decimals"),
+        ("prices = { input = 0, cached = 0e999999, output = 0, version = 'x' }", "at most 12 decimals"),
         ('fallbacks = ["nobody"]', "falls back to nobody"),
         ('fallbacks = ["tested"]', "itself"),
         ('fallbacks = ["scripted", "scripted"]', "twice"),

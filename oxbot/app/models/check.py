@@ -128,6 +128,9 @@ def _read(model: KnownModel, completion: Completion, asked: AskedFor, *, latency
     else:
         opinions = len(found.opinions)
         fault = "; ".join(f"item {refusal.item}: {refusal.fault}" for refusal in refusals) or None
+    if completion.finish_reason == "length":
+        # The gateway takes it for no answer, whatever can be read of it.
+        opinions, fault = 0, f"truncated: cut off at {model.output_tokens} tokens"
     return CallChecked(
         fault=fault if fault is None else fault[:SAID_MAX],
         latency_ms=latency_ms,

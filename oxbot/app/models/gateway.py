@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from math import ceil
@@ -44,8 +44,8 @@ class Gateway:
     """One incarnation of the gateway. Everything that it keeps in memory is in the log, or may be forgotten.
 
     It stops with ``Superseded`` as soon as it learns that another one has claimed the models' stream. Whoever asks is
-    told through ``deliver``; after a restart whoever has no answer must be asked for again, and nothing that is stored
-    is paid for twice.
+    told through ``deliver``; after a restart whoever has no answer must be asked for again: no answer that is stored is
+    paid for twice, but a call that was under way is made again.
     """
 
     def __init__(
@@ -57,8 +57,11 @@ class Gateway:
         bodies: BodyStore,
         deliver: Deliver,
         clock: Clock,
+        fault: Callable[[ModelName], str | None] = lambda _: None,
     ) -> None:
+        """``fault`` says why a model cannot be called at all, such as that its key is not there."""
         self._table = table
+        self._fault = fault
         self._transport = transport
         self._record = record
         self._bodies = bodies
@@ -263,7 +266,11 @@ class Gateway:
             self._finish(flight)
 
     async def _launch(self, route: Route, flight: Flight) -> None:
-        """Begin a call for those who wait and can pay for it."""
+        """Begin a call for those who wait and can pay for it, if the model can be called."""
+        fault = self._fault(route.model.name)
+        if fault is not None:
+            await self._shut(route, flight, fault)
+            return
         now, prompt = self._clock.now(), flight.asking
         usd, tokens = bound(route.model, prompt)
         bots = [wanted.bot_id for wanted in flight.waiting.values()]
@@ -286,6 +293,16 @@ class Gateway:
         seconds = min(float(route.model.timeout_seconds), (deadline - sent_at).total_seconds())
         call = flight.asking.call(route.model, timeout_seconds=max(SECONDS_MIN, seconds))
         self._start(self._fly(route, flight, _UnderWay(begun, call, probe)))
+
+    async def _shut(self, route: Route, flight: Flight, fault: str) -> None:
+        """Close a model that cannot be called, until its settings were read again."""
+        route.settings_fault = fault
+        await self._close(route, "settings", fault)
+        if flight.fall_back():
+            self._start(self._go_on(flight))
+        else:
+            flight.outcome, flight.detail = "refused", fault
+            self._finish(flight)
 
     async def _fly(self, route: Route, flight: Flight, under_way: "_UnderWay") -> None:
         """Make the call; write what came back before anything is made of it."""

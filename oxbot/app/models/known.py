@@ -19,6 +19,9 @@ SCRIPTED = ModelName("scripted")
 NAME_PATTERN = r"^[a-z0-9._-]{1,64}$"
 PRICE_MAX = Decimal(10_000)
 USD_MAX = Decimal(1_000_000)
+PLACES_MAX = 12
+"""Decimals that an amount of dollars may have: one is added to others to the last digit."""
+
 _PER = Decimal(1_000_000)
 
 Structured = Literal["json_schema", "json_object", "none"]
@@ -29,6 +32,12 @@ AnswerProfile = Literal["strict", "lenient"]
 
 _Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+
+
+def _check_places(name: str, number: Decimal) -> None:
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or abs(exponent) > PLACES_MAX:
+        raise ValueError(f"{name} must have at most {PLACES_MAX} decimals")
 
 
 class Prices(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +54,7 @@ class Prices(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("input", "cached", "output"):
+            _check_places(name, getattr(self, name))
             if not 0 <= getattr(self, name) <= PRICE_MAX:
                 raise ValueError(f"{name} must be from 0 to {PRICE_MAX} US dollars per million tokens")
 
@@ -102,6 +112,7 @@ class KnownModel(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("key_env names a setting of oxbot, which no provider is sent")
         if self.output_tokens >= self.context_tokens:
             raise ValueError("output_tokens must be fewer than context_tokens, which the prompt shares with them")
+        _check_places("temperature", self.temperature)
         if not 0 <= self.temperature <= 2:  # noqa: PLR2004  # the range that providers take
             raise ValueError("temperature must be from 0 to 2")
         if self.base_url is not None:
@@ -126,6 +137,7 @@ class SpendLimit(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_places("usd_per_day", self.usd_per_day)
         if not 0 <= self.usd_per_day <= USD_MAX:
             raise ValueError(f"usd_per_day must be from 0 to {USD_MAX}")
 

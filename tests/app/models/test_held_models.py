@@ -165,3 +165,26 @@ async def test_a_pause_that_a_provider_wants_outlives_the_gateway() -> None:
     assert len(rest) == 2
     assert min(rest) == ended.at + timedelta(seconds=300) > first
     assert isinstance(await world.one("late"), AdviceReceived)
+
+
+@lived
+async def test_a_model_without_its_key_is_not_called_and_the_bot_learns_why() -> None:
+    world = chained(BROKEN)
+    world.fault[MODEL] = world.fault[OTHER] = "the environment variable KEY holds no key"
+    await world.want("a", seconds=600)
+    await world.lives()
+    told = await world.one("a")
+    assert isinstance(told, AdviceAbstained)
+    assert (told.reason, told.detail, told.attempts) == ("refused", "the environment variable KEY holds no key", 0)
+    assert await world.begun() == []
+    assert not world.provider.calls
+
+
+@lived
+async def test_instead_of_a_model_without_its_key_the_next_one_is_asked() -> None:
+    world = chained(BROKEN)
+    world.fault[MODEL] = "the environment variable KEY holds no key"
+    await world.want("a", seconds=600)
+    await world.lives()
+    assert isinstance(await world.one("a"), AdviceReceived)
+    assert [fact.model for fact in await world.begun()] == [OTHER]

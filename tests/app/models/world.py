@@ -209,6 +209,7 @@ class World:
             list(models) or [model()], budgets or Budgets(bot=GENEROUS, owner=GENEROUS, fleet=GENEROUS)
         )
         self.requests: dict[AdviceId, AdviceWanted] = {}
+        self.fault: dict[ModelName, str] = {}
         self.record: Record | None = None
         self.gateway = self._gateway()
         self._asked: Counter[BotId] = Counter()
@@ -225,6 +226,7 @@ class World:
             bodies=KillingBodies(self.bodies, self.killer),
             deliver=self._deliver,
             clock=self.clock,
+            fault=self.fault.get,
         )
 
     def _strike(self, name: str, *, happened: bool) -> Callable[[int, Sequence[NewEvent]], Awaitable[None]]:
