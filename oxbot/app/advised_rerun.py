@@ -21,7 +21,7 @@ from events.bot import (
     TradingStateSet,
 )
 from events.errors import OxbotError
-from events.identifiers import AdviceId, BotId, Symbol, bot_stream
+from events.identifiers import AdviceId, BotId, ModelName, Symbol, bot_stream
 from events.log import EventLog
 from events.system import StreamEnded
 from events.values import Parameter, RiskLimits, Sizing
@@ -35,6 +35,7 @@ from oxbot.core.market_view import MarketView
 from oxbot.core.risk import check_limits
 from oxbot.core.sizing import check_sizing
 from oxbot.core.strategy import Strategies
+from oxbot.views.advice_rows import ModelAsked
 
 _TOLD = BotStarted | BotPaused | BotStopped | TradingStateSet
 
@@ -62,6 +63,17 @@ class Rerun(NamedTuple):
     facts: tuple[BotFact, ...]
     state: BotState
     answers: int
+
+    @property
+    def asked(self) -> Sequence[ModelAsked]:
+        """Which models it asked, and about which candles."""
+        times: dict[ModelName, list[datetime]] = {}
+        for fact in self.facts:
+            if isinstance(fact, AdviceRequested):
+                times.setdefault(fact.model, []).append(fact.at)
+        return [
+            ModelAsked(model=model, requests=len(at), first_at=min(at), last_at=max(at)) for model, at in times.items()
+        ]
 
 
 class _Given(NamedTuple):

@@ -7,11 +7,15 @@ from typing import TypeVar
 import msgspec
 
 from events.identifiers import BotId
+from oxbot.app.arena import cutoffs_of
 from oxbot.app.bots import UnknownBot
 from oxbot.app.equity import EquityReader
+from oxbot.app.models.known import ModelTable
 from oxbot.app.views import ViewReader
 from oxbot.core.money import ZERO, exact, text
+from oxbot.views.advice_rows import ArenaRow
 from oxbot.views.amounts import Amount
+from oxbot.views.arena import contaminated
 from oxbot.views.equity import deepest_fall, result_at, worth
 from oxbot.views.rows import BotRow, HoldingRow, PortfolioRow, PositionRow, Row, TradeRow
 
@@ -53,7 +57,11 @@ class OpenResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BotResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One bot's result; ``max_drawdown`` is a fraction of the highest equity before it, capital flows left out."""
+    """One bot's result; ``max_drawdown`` is a fraction of the highest equity before it, capital flows left out.
+
+    ``contaminated``: it was advised on a candle that the training of a model had seen, null if nobody knows; there only
+    where it was advised at all.
+    """
 
     name: str
     strategy: str
@@ -65,6 +73,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
     max_drawdown: Amount
     trades: tuple[TradeResult, ...]
     open: tuple[OpenResult, ...]
+    contaminated: bool | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class MarketRange(msgspec.Struct, frozen=True, kw_only=True, rename={"begins_at": "from", "ends_before": "to"}):
@@ -87,9 +96,11 @@ class FleetResult(msgspec.Struct, frozen=True, kw_only=True):
 class FleetReporter:
     """Puts the results of bots together."""
 
-    def __init__(self, views: ViewReader, equity: EquityReader) -> None:
+    def __init__(self, views: ViewReader, equity: EquityReader, models: ModelTable | None = None) -> None:
+        """``models`` say what their training saw; of one that is not there nobody knows."""
         self._views = views
         self._equity = equity
+        self._cutoffs = cutoffs_of(models or ModelTable())
 
     async def bot(self, bot_id: BotId) -> BotResult:
         """The bot's result at the newest closed candle."""
@@ -114,7 +125,13 @@ class FleetReporter:
             max_drawdown=text(fallen),
             trades=tuple(_trade_result(trade) for trade in trades),
             open=opened,
+            contaminated=await self._contaminated(bot_id, bot.venue),
         )
+
+    async def _contaminated(self, bot_id: BotId, venue: str) -> bool | msgspec.UnsetType | None:
+        body = await self._views.row(ArenaRow.view, bot_id)
+        advice = None if body is None else msgspec.json.decode(body, type=ArenaRow).advice
+        return msgspec.UNSET if advice is None else contaminated(advice.models, self._cutoffs, venue=venue)
 
     async def _fallen(self, bot_id: BotId) -> Decimal:
         """The deepest fall of the bot's curve up to the newest closed candle."""

@@ -14,7 +14,7 @@ from oxbot.app.arena import LINES, LINES_MAX, ArenaBoard, ArenaReader
 from oxbot.app.equity import EquityReader, EverythingStoredIsClosed
 from oxbot.app.projection import ProjectionRunner
 from oxbot.cli.audit_words import printable
-from oxbot.cli.columns import print_rows
+from oxbot.cli.columns import CONTAMINATED, print_rows
 from oxbot.cli.installation import open_installation
 from oxbot.config import load_settings
 from oxbot.logs import configure_logs
@@ -27,7 +27,6 @@ COLUMNS = (
     "model cost", "net P&L", "net return", "drawdown", "trades", "coverage", "calls", "abstained", "invalid", "stale",
     "late ms", "contaminated",
 )  # fmt: skip
-_CONTAMINATED = {True: "yes", False: "no", None: "unknown"}
 
 
 @app.command()
@@ -89,7 +88,7 @@ def cells(line: ArenaLine) -> tuple[str, ...]:
         _percent(line.invalid),
         _percent(line.stale),
         "" if line.late_ms is None else str(line.late_ms),
-        _CONTAMINATED[line.contaminated],
+        CONTAMINATED[line.contaminated],
     )
     return tuple(printable(text) for text in texts)
 

@@ -13,6 +13,7 @@ import typer
 
 from events.bot import TradingState
 from events.identifiers import BotId
+from oxbot.adapters.model_table import read_model_table
 from oxbot.adapters.postgres_failing_bots import PostgresFailingBots
 from oxbot.app.account_directory import AccountDirectory, AccountFailures
 from oxbot.app.bots import BotCommands, CommandResult, UnknownBot
@@ -204,7 +205,8 @@ def show(bot: _BotArgument, as_json: _Json = False) -> None:
             raise UnknownBot(f"there is no bot {bot}")
         failing = await _failing(installation)
         equity = EquityReader(stores.views, stores.candles, EverythingStoredIsClosed())
-        result = await FleetReporter(stores.views, equity).bot(bot_id)
+        models = read_model_table(load_settings(os.environ).models)
+        result = await FleetReporter(stores.views, equity, models).bot(bot_id)
         found = shown(body, failing.get(bot_id))
         if not as_json:
             print_bot(found, result)

@@ -8,6 +8,9 @@ from rich.text import Text
 
 WIDE = 100_000
 
+CONTAMINATED = {True: "yes", False: "no", None: "unknown"}
+"""Whether a model's training had seen the market that it was asked about."""
+
 
 def print_rows(headers: Sequence[str], rows: Sequence[Sequence[str]], *, console: Console | None = None) -> None:
     """A table on a terminal that is wide enough for it, else a line for each row, its fields separated by tabs."""

@@ -326,7 +326,8 @@ class Demo:
         )
 
     async def _report(self, stores: Stores, bot_ids: Sequence[BotId], rate: float) -> FleetResult:
-        reporter = FleetReporter(stores.views, EquityReader(stores.views, stores.candles, self._market))
+        equity = EquityReader(stores.views, stores.candles, self._market)
+        reporter = FleetReporter(stores.views, equity, read_model_table(self._settings.models))
         for bot_id in bot_ids:
             body = await stores.views.row("bots", bot_id)
             if body is not None and (halted := msgspec.json.decode(body, type=BotLine).halted):

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from oxbot.app.fleet_report import BotResult, FleetResult
+from oxbot.cli.columns import CONTAMINATED
 from oxbot.core.money import ratio
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class DemoProgress:
 
 
 def result_table(result: FleetResult) -> Table:
-    """One line per bot."""
+    """One line per bot; of those that models advised, also whether these had seen the market."""
     market = result.market
     table = Table(
         title=f"{market.begins_at:%Y-%m-%d} to {market.ends_before:%Y-%m-%d}, {market.candles:,} candles, "
@@ -114,8 +115,12 @@ def result_table(result: FleetResult) -> Table:
         table.add_column(name)
     for name in ("equity", "return", "trades", "win rate", "max drawdown", "fees"):
         table.add_column(name, justify="right")
+    labelled = any(bot.contaminated is not msgspec.UNSET for bot in result.bots)
+    if labelled:
+        table.add_column("contaminated")
     for bot in result.bots:
-        table.add_row(*_cells(bot))
+        seen = False if bot.contaminated is msgspec.UNSET else bot.contaminated
+        table.add_row(*_cells(bot), *([CONTAMINATED[seen]] if labelled else []))
     return table
 
 

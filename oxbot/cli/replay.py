@@ -10,19 +10,23 @@ import typer
 from events.bot import OrderDenied, OrderRequested
 from events.errors import OxbotError
 from events.identifiers import BotId
+from oxbot.adapters.model_table import read_model_table
 from oxbot.adapters.postgres_bodies import PostgresBodies
 from oxbot.app.advice_replay import Reread, reread
-from oxbot.app.advised_rerun import Terms, changed, rerun
+from oxbot.app.advised_rerun import Rerun, Terms, changed, rerun
+from oxbot.app.arena import cutoffs_of
 from oxbot.app.projection import ProjectionRunner
 from oxbot.app.redecide import Difference, Redecided
 from oxbot.app.replay import Rebuilt, Undecided, rebuild_views, redecide_or_say
 from oxbot.app.views import StoredRow
 from oxbot.cli.audit_words import printable
+from oxbot.cli.columns import CONTAMINATED
 from oxbot.cli.inputs import InvalidInput
 from oxbot.cli.installation import open_installation
 from oxbot.config import Settings, load_settings
 from oxbot.core.bot import BotDecider
 from oxbot.core.money import text
+from oxbot.views.arena import Cutoffs, contaminated
 from oxbot.views.projections import PROJECTIONS
 from oxbot.wiring.stores import Stores
 from oxbot.wiring.strategies import usable_strategies
@@ -94,6 +98,7 @@ async def _replay(settings: Settings, bots: list[str], fleet: str | None) -> Non
 
 async def _rerun(settings: Settings, bot_id: BotId, under: list[str]) -> None:
     strategies = usable_strategies()
+    cutoffs = cutoffs_of(read_model_table(settings.models))
     given = [(path, value) for path, _, value in (each.partition("=") for each in under)]
     async with open_installation(settings, name="replay", role="oxbot_projector") as installation:
         log, candles = installation.stores.log, installation.stores.candles
@@ -102,12 +107,19 @@ async def _rerun(settings: Settings, bot_id: BotId, under: list[str]) -> None:
             for terms in (Terms(), await changed(bot_id, given, log=log))
         ]
     for life, terms in zip(lives, ("as recorded", ", ".join(under)), strict=True):
-        entries = sum(isinstance(fact, OrderRequested) and fact.reason == "entry" for fact in life.facts)
-        denied = sum(isinstance(fact, OrderDenied) for fact in life.facts)
-        sys.stdout.write(
-            f"{printable(terms)}: {entries} entries, {denied} denied, {len(life.state.trades)} closed trades, "
-            f"cash {text(life.state.ledger.cash)}, {life.answers} recorded answers, no model called\n"
-        )
+        sys.stdout.write(life_line(life, terms, cutoffs) + "\n")
+
+
+def life_line(life: Rerun, terms: str, cutoffs: Cutoffs) -> str:
+    """What came of a life, and, where its models may have known its market, that they may."""
+    entries = sum(isinstance(fact, OrderRequested) and fact.reason == "entry" for fact in life.facts)
+    denied = sum(isinstance(fact, OrderDenied) for fact in life.facts)
+    seen = contaminated(life.asked, cutoffs, venue=life.state.configuration.market.venue)
+    return (
+        f"{printable(terms)}: {entries} entries, {denied} denied, {len(life.state.trades)} closed trades, "
+        f"cash {text(life.state.ledger.cash)}, {life.answers} recorded answers, no model called"
+        f"{'' if seen is False else f', contaminated: {CONTAMINATED[seen]}'}"
+    )
 
 
 async def _chosen(stores: Stores, bots: list[str], fleet: str | None) -> list[BotId]:

@@ -22,6 +22,10 @@ Cutoffs = Callable[[ModelName], Sequence[date | None]]
 """The last day that the training of a model saw, and of each that may answer in its stead; None where nobody knows."""
 
 
+MADE_UP = "synthetic-"
+"""How the venue of a market begins whose candles are computed."""
+
+
 class ArenaLine(msgspec.Struct, frozen=True, kw_only=True):
     """A bot in the arena. ``rank`` counts within its ``contest``; None where ``unranked`` says why it is not compared.
 
@@ -126,7 +130,7 @@ def arena_line(bot: BotLine, row: ArenaRow, marks: Mapping[Symbol, Decimal], cut
         invalid=_share(totals.invalid, closed),
         stale=_share(totals.stale + totals.lapsed, closed),
         late_ms=totals.late_ms,
-        contaminated=contaminated(totals.models, cutoffs),
+        contaminated=contaminated(totals.models, cutoffs, venue=bot.venue),
     )
 
 
@@ -144,11 +148,14 @@ def ranked(lines: Iterable[ArenaLine]) -> list[ArenaLine]:
     return [line for number, members in contests.items() for line in _ranks(number, members)]
 
 
-def contaminated(models: Sequence[ModelAsked], cutoffs: Cutoffs) -> bool | None:
+def contaminated(models: Sequence[ModelAsked], cutoffs: Cutoffs, *, venue: str) -> bool | None:
     """Whether any of the models was asked about a candle up to the last day that its training, or its stand-in's, saw.
 
-    None if that cannot be said: nobody knows the cutoff of one, and no other was.
+    None if that cannot be said: nobody knows the cutoff of one, and no other was. No training saw a market that was
+    made up.
     """
+    if venue.startswith(MADE_UP):
+        return False
     days = [(asked.first_at.date(), cutoff) for asked in models for cutoff in cutoffs(asked.model)]
     if any(cutoff is not None and first <= cutoff for first, cutoff in days):
         return True

@@ -1,6 +1,7 @@
 """A recorded life is lived again under other terms, on the answers that were given then; nobody is asked anything."""
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 
 import msgspec
@@ -12,6 +13,7 @@ from events.errors import OxbotError
 from events.identifiers import BotId
 from events.values import RiskLimits
 from oxbot.app.advised_rerun import AnswerMissing, NotRerunnable, Rerun, Terms, changed, rerun
+from oxbot.cli.replay import life_line
 from oxbot.core.strategies import built_in
 from tests.app.advised_bots import AdvisedStage, advised, advised_market
 from tests.app.fakes import facts_in, stored, write, written
@@ -42,6 +44,14 @@ async def again(there: AdvisedStage, terms: Terms) -> Rerun:
 def acted(facts: Sequence[BotFact]) -> list[BotFact]:
     """What the bot decided and ordered."""
     return [fact for fact in facts if isinstance(fact, DecisionMade | OrderRequested | OrderDenied | AdviceTaken)]
+
+
+async def test_a_life_that_a_model_may_have_known_is_told_as_one(there: AdvisedStage) -> None:
+    found = await again(there, Terms())
+    (asked,) = found.asked
+    assert life_line(found, "same", lambda _: [asked.first_at.date()]).endswith("no model called, contaminated: yes")
+    assert life_line(found, "same", lambda _: [None]).endswith("no model called, contaminated: unknown")
+    assert life_line(found, "same", lambda _: [date.min]).endswith("no model called")
 
 
 async def test_under_the_same_terms_it_is_the_same_life(there: AdvisedStage) -> None:

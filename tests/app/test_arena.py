@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from events.bot import BotFact
@@ -13,9 +14,10 @@ from events.log import ANY_VERSION
 from oxbot.adapters.memory_views import MemoryViews
 from oxbot.app.arena import ArenaReader, cutoffs_of
 from oxbot.app.equity import EquityReader, EverythingStoredIsClosed
-from oxbot.app.fleet_report import FleetReporter
+from oxbot.app.fleet_report import BotResult, FleetReporter, FleetResult, MarketRange
 from oxbot.app.models.known import SCRIPTED, KnownModel, ModelTable
 from oxbot.app.projection import ProjectionRunner
+from oxbot.cli.progress import result_table
 from oxbot.core.bot import DepositCapital
 from oxbot.core.candles import Frame
 from tests.app.fakes import lived_with, market, named, stored
@@ -42,7 +44,7 @@ async def arena(*, deposits: int = 0, frames: Sequence[Frame] = FRAMES) -> tuple
         await log.append(stream, events, expected=ANY_VERSION)
     await ProjectionRunner(log, views).catch_up()
     equity = EquityReader(views, await stored(frames), EverythingStoredIsClosed())
-    return ArenaReader(views, equity, ModelTable([DEEP])), FleetReporter(views, equity)
+    return ArenaReader(views, equity, ModelTable([DEEP])), FleetReporter(views, equity, ModelTable([DEEP]))
 
 
 async def test_every_figure_is_that_of_the_bots_own_report() -> None:
@@ -65,6 +67,22 @@ async def test_the_bot_that_paid_a_model_for_the_same_trades_is_second() -> None
     assert (first.pnl, first.model_cost, second.model_cost) == (second.pnl, "0", "0.002")
     assert Decimal(first.pnl_net or 0) - Decimal(second.pnl_net or 0) == Decimal("0.002")
     assert (first.contaminated, second.contaminated) == (False, True)
+
+
+async def test_a_result_and_its_table_say_whose_model_had_seen_the_market() -> None:
+    _, reporter = await arena()
+    advised, alone = await reporter.bot(BOT), await reporter.bot(SECOND)
+    assert (advised.contaminated, alone.contaminated) == (True, msgspec.UNSET)
+    ran = MarketRange(begins_at=START, ends_before=TODAY, candles=300)
+
+    def columns(*bots: BotResult) -> dict[str, list[str]]:
+        table = result_table(FleetResult(market=ran, bots=bots, events=1, candles_per_second=1.0))
+        return {str(column.header): [str(cell) for cell in column.cells] for column in table.columns}
+
+    assert columns(advised, alone)["contaminated"] == ["yes", "no"]
+    assert "contaminated" not in columns(alone)
+    assert b'"contaminated":true' in msgspec.json.encode(advised)
+    assert b"contaminated" not in msgspec.json.encode(alone)
 
 
 async def test_a_bot_that_was_given_more_on_the_way_is_shown_and_not_ranked() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.identifiers import BotId, ModelName, VenueName
+from oxbot.adapters.synthetic_market import SyntheticMarket
 from oxbot.core.state import fold
 from oxbot.views.advice_rows import AdviceTotals, ArenaRow, ModelAsked
 from oxbot.views.arena import ArenaLine, arena_line, contaminated, ranked
@@ -107,7 +108,12 @@ def test_who_cannot_be_compared_is_not_ranked_and_told_why(changes: dict[str, An
     ],
 )
 def test_a_candle_that_the_training_had_seen_is_labelled(cutoffs: Sequence[date | None], label: bool | None) -> None:
-    assert contaminated([ASKED], lambda _: cutoffs) is label
+    assert contaminated([ASKED], lambda _: cutoffs, venue="recorded-1") is label
+
+
+def test_no_training_saw_a_market_that_was_made_up() -> None:
+    venue = SyntheticMarket(1, [BTC], "5m", START).venue
+    assert contaminated([ASKED], lambda _: [date(2030, 1, 1)], venue=venue) is False
 
 
 @pytest.mark.parametrize(
