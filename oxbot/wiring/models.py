@@ -31,6 +31,7 @@ from oxbot.app.snapshots import Snapshots
 from oxbot.config import InvalidSetting, Secret, Settings
 from oxbot.core.bot import BotDecider
 from oxbot.core.bot_state import BotState
+from oxbot.core.models_stream import ModelsState
 from oxbot.wiring.connections import MODELS
 from oxbot.wiring.market import MarketPlan, PlayedMarket, VenueMarket
 from oxbot.wiring.news import NewsPlan, news_for, news_plan, open_news
@@ -100,15 +101,15 @@ async def open_models(name: str, plan: ModelsPlan, database: Database) -> AsyncI
         open_stores(database, "oxbot_models", name="models", connections=MODELS) as stores,
         GroupCommitLog(stores.log, Codec()) as log,
         Snapshots(PostgresSnapshots(stores.pool), BotState) as snapshots,
+        Snapshots(PostgresSnapshots(stores.pool), ModelsState) as claims,
         open_transport(plan.table, plan.environment, clock=clock) as transport,
     ):
         incarnations, reading = count(1), ReadingDesk()
 
         def begin() -> AdviceDesk:
             bots = AskingBots(log, BotDecider(usable_strategies()), cache=snapshots)
-            return _desk(
-                f"{name}-{next(incarnations)}", plan, stores, log=log, bots=bots, transport=transport, reading=reading
-            )
+            holder = f"{name}-{next(incarnations)}"
+            return _desk(holder, plan, stores, log=log, bots=bots, claims=claims, transport=transport, reading=reading)
 
         news = open_news(plan.news, log=log, bodies=PostgresBodies(stores.pool), reading=reading, holder=name)
         yield ModelsRunner(AdviceKeeper(begin, log=log, clock=clock), news)
@@ -136,6 +137,7 @@ def _desk(
     *,
     log: GroupCommitLog,
     bots: AskingBots,
+    claims: Snapshots[ModelsState],
     transport: ModelTransport,
     reading: ReadingDesk,
 ) -> AdviceDesk:
@@ -145,7 +147,7 @@ def _desk(
     gateway = Gateway(
         table,
         transport=transport,
-        record=Record(log, clock=clock, payers=payers, budgets=table.budgets, holder=name),
+        record=Record(log, clock=clock, payers=payers, budgets=table.budgets, holder=name, cache=claims),
         bodies=PostgresBodies(stores.pool),
         deliver=reading.delivers(deliver),
         clock=clock,
