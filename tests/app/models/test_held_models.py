@@ -1,6 +1,7 @@
 """A model that cannot be asked for now: whoever has another one goes there at once, whoever has none learns why."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -119,7 +120,7 @@ def test_who_gives_up_waiting_for_such_a_model_learns_why(step: Step, reason: Ab
             await world.clock.sleep(1)
             told = await world.one("late")
             assert isinstance(told, AdviceAbstained)
-            assert (told.reason, told.attempts, told.cost) == (reason, 0, 0)
+            assert (told.reason, told.attempts, told.cost) == (reason, 0, Decimal(0))
             assert "model" in told.detail
 
     run(main())
