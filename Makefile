@@ -18,7 +18,8 @@ test: check
 
 soak: $(VENV)/installed
 	$(BIN)/python -m pytest tests/simulation/test_chaos.py --chaos-seconds 600
-	$(BIN)/python -m pytest tests/core/test_ledger_machine.py --ledger-sequences 10000 --timeout 7200
+	$(BIN)/python -m pytest tests/core/test_ledger_machine.py --ledger-sequences 10000 --hypothesis-profile random --timeout 7200
+	$(BIN)/python -m pytest tests/api tests/core tests/events tests/exchange --hypothesis-profile random
 	$(BIN)/python -m pytest tests/core/test_worst_advice.py --advice-steps 200000 --timeout 7200
 	$(BIN)/python -m pytest tests/simulation/test_execution_faults.py --execution-runs 3000 --timeout 7200
 	$(BIN)/python -m pytest tests/simulation/test_live_faults.py --live-fault-runs 300 --timeout 7200

@@ -22,14 +22,10 @@ from tests.local_ray import local_ray
 
 __all__ = ["local_ray"]
 
-settings.register_profile(
-    "ci",
-    deadline=None,
-    derandomize=False,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("ci")
+settings.register_profile("random", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", settings.get_profile("random"), derandomize=True)
+settings.load_profile("fixed")
+"""The same examples whenever the same tests are run; ``--hypothesis-profile random``, as in a soak, tries others."""
 
 WORKER_ZONES = pytest.StashKey[dict[str, str]]()
 TEMPLATE = "oxbot_template"

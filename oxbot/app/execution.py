@@ -14,7 +14,7 @@ from events.log import EventLog
 from events.subscription import CaughtUp, subscribe
 from oxbot.app.bot_runner import Superseded
 from oxbot.app.clock import Clock
-from oxbot.app.execution_books import AccountBook, BotBooks, FillBook, VenueTime
+from oxbot.app.execution_books import FILLS_OVERLAP, AccountBook, BotBooks, FillBook, VenueTime
 from oxbot.app.execution_desk import LOOKUP_SECONDS, OrderDesk
 from oxbot.app.execution_kill import KillSwitch
 from oxbot.app.execution_plan import Key, in_flight, key_of, step
@@ -151,7 +151,8 @@ class ExecutionRunner:
         since = min((at for at in sent if at is not None and at > now - FILLS_SINCE_MAX), default=now)
         working = [order.submitted_at for _, order in self.bots.working() if order.submitted_at is not None]
         held = [each.opened_at for state in self.bots.states.values() for each in state.ledger.positions.values()]
-        since = min([since, *working])
+        # The venue's clock may be ahead now, or have been when an order was sent: what comes next may be before that.
+        since = min([since, *working]) - FILLS_OVERLAP
         fills = FillBook(self._venue, since=since)
         self._desk = OrderDesk(
             self._venue, account=self.account, bots=self.bots, time=self._time, fills=fills, timing=self._timing

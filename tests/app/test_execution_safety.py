@@ -345,6 +345,26 @@ def test_funding_that_is_told_once_the_position_is_closed_has_the_quantity_of_th
     assert paid.amount == -paid.quantity * Decimal(2_000) * Decimal("0.0001")
 
 
+@pytest.mark.parametrize("sent", [False, True], ids=["nothing was sent before", "an order was sent before"])
+def test_money_that_moved_before_the_venue_s_clock_was_put_back_is_booked_all_the_same(sent: bool) -> None:
+    async def script(world: World, one: Incarnation) -> None:
+        world.books.skew = timedelta(seconds=30)
+        if sent:
+            await enter(world, one)
+        two = world.start()
+        await asyncio.sleep(3)
+        world.books.skew = timedelta(0)
+        await world.enter(SWAP_BOT, limit=False, bracket=BRACKET)
+        await asyncio.sleep(4)
+        two.venue.faults += [VenueFault("funding", "lost")] * 4
+        world.books.pay_funding(SWAP.symbol, Decimal("0.0001"))
+        await world.leave(SWAP_BOT)
+        await asyncio.sleep(60)
+        assert await differences(world) == []
+
+    assert len(of(bot_facts(played(script), SWAP_BOT), FundingSettled)) == 1
+
+
 # What was forgotten.
 
 
