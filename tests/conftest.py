@@ -25,7 +25,7 @@ __all__ = ["local_ray"]
 settings.register_profile("random", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fixed", settings.get_profile("random"), derandomize=True)
 settings.load_profile("fixed")
-"""The same examples whenever the same tests are run; ``--hypothesis-profile random``, as in a soak, tries others."""
+"""The seeds are fixed: a check does not fail by chance. ``--hypothesis-profile random``, as in a soak, tries others."""
 
 WORKER_ZONES = pytest.StashKey[dict[str, str]]()
 TEMPLATE = "oxbot_template"
