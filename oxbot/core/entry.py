@@ -339,6 +339,7 @@ def _liquidation_price(entry: Entry, market: Market) -> Decimal | None:
     position = Position(
         symbol=market.instrument.symbol,
         opened_at=market.candle.open_time,
+        traded_at=market.candle.open_time,
         entry_quantity=quantity,
         entry_cost=quantity * price,
         kind="perpetual",

@@ -53,10 +53,13 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     was kept by the venue as ``fees_in_base``, valued at the price of its fill, and never went through cash. ``funding``
     is what was received less what was paid. ``realised`` is the result of what was exited so far against its average
     cost, before fees; for a perpetual it is in cash already. ``carried`` is base of no cost, left by earlier trips.
+    Fills may be booked in another order than they were traded in: ``opened_at`` and ``traded_at`` are the times of the
+    earliest and of the latest one.
     """
 
     symbol: Symbol
     opened_at: datetime
+    traded_at: datetime
     entry_quantity: Decimal
     entry_cost: Decimal
     kind: InstrumentKind = "spot"
@@ -126,13 +129,13 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
             at_ticks = ceil_to_step(numerator, step) if self.side == "long" else floor_to_step(numerator, step)
             return at_ticks // step * instrument.tick
 
-    def closed(self, at: datetime) -> ClosedTrip:
+    def closed(self) -> ClosedTrip:
         """The round trip as it is reported, for a position that is flat but for dust."""
         return ClosedTrip(
             symbol=self.symbol,
             side=self.side,
             opened_at=self.opened_at,
-            closed_at=at,
+            closed_at=self.traded_at,
             entry_quantity=self.entry_quantity,
             entry_cost=self.entry_cost,
             exit_quantity=self.exit_quantity,
@@ -196,6 +199,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
         less than nothing, which ``overdrawn`` reports.
         """
         held = self.positions.get(instrument.symbol) or _opened(self, instrument, order_side, fill.at)
+        held = _traded(held, fill.at)
         entering = order_side == ("buy" if held.side == "long" else "sell")
         after = _entered(held, fill, leverage) if entering else _exited(held, fill, instrument.lot)
         if held.kind == "perpetual":
@@ -205,7 +209,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
             change = (-notional if order_side == "buy" else notional) - (fill.fee if fill.fee_in == "quote" else ZERO)
         booked = msgspec.structs.replace(self, cash=self.cash + change, fees=self.fees + fee_value(fill))
         if not entering and _over(after.kind, after.quantity, instrument.lot):
-            return _ended(booked, after, fill.at)
+            return _ended(booked, after)
         return Booked(_holding(booked, after))
 
     def fund(self, fact: FundingSettled) -> "Ledger":
@@ -237,7 +241,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
             )
         gain = held.unrealised(fact.price)
         after = msgspec.structs.replace(
-            held,
+            _traded(held, fact.at),
             exit_quantity=held.exit_quantity + fact.quantity,
             exit_proceeds=held.exit_proceeds + fact.quantity * fact.price,
             fees=held.fees + fact.fee,
@@ -245,7 +249,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
             realised=held.realised + gain,
         )
         cash = self.cash + gain - fact.fee + fact.covered
-        return _ended(msgspec.structs.replace(self, cash=cash, fees=self.fees + fact.fee), after, fact.at)
+        return _ended(msgspec.structs.replace(self, cash=cash, fees=self.fees + fact.fee), after)
 
     def _liquidated_in_part(self, held: Position, fact: PositionLiquidated) -> Booked:
         trade = OrderFilled(
@@ -258,7 +262,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
             liquidity="taker",
             complete=False,
         )
-        after = _exited(held, trade, ZERO)
+        after = _exited(_traded(held, fact.at), trade, ZERO)
         after = msgspec.structs.replace(after, covered=held.covered + fact.covered)
         cash = self.cash + after.realised - held.realised - fact.fee + fact.covered
         return Booked(_holding(msgspec.structs.replace(self, cash=cash, fees=self.fees + fact.fee), after))
@@ -316,12 +320,20 @@ def _opened(ledger: Ledger, instrument: Instrument, order_side: Side, at: dateti
     return Position(
         symbol=instrument.symbol,
         opened_at=at,
+        traded_at=at,
         entry_quantity=ZERO,
         entry_cost=ZERO,
         kind=instrument.kind,
         side="short" if instrument.kind == "perpetual" and order_side == "sell" else "long",
         carried=ledger.dust.get(instrument.symbol, ZERO),
     )
+
+
+def _traded(held: Position, at: datetime) -> Position:
+    """The position with the time of one more trade."""
+    if held.opened_at <= at <= held.traded_at:
+        return held
+    return msgspec.structs.replace(held, opened_at=min(held.opened_at, at), traded_at=max(held.traded_at, at))
 
 
 def _entered(held: Position, fill: OrderFilled, leverage: Decimal) -> Position:
@@ -380,9 +392,9 @@ def _holding(ledger: Ledger, position: Position) -> Ledger:
     )
 
 
-def _ended(ledger: Ledger, position: Position, at: datetime) -> Booked:
+def _ended(ledger: Ledger, position: Position) -> Booked:
     """The books without the position, whose remainder becomes dust, and its round trip."""
-    symbol, trip = position.symbol, position.closed(at)
+    symbol, trip = position.symbol, position.closed()
     left = {} if position.quantity == 0 else {symbol: position.quantity}
     after = msgspec.structs.replace(
         ledger,

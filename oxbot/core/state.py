@@ -311,8 +311,11 @@ def _owed(state: BotState, order: Order) -> dict[OrderId, Order]:
 
 
 def _with_trip(state: BotState, order: Order, *, price: Decimal, candle: datetime) -> BotState:
-    """The state after a fill of the order, before it is booked: the first fill of an entry opens the trip."""
-    if order.reduce_only or order.symbol in state.trips or order.symbol in state.ledger.positions:
+    """The state after a fill of the order, before it is booked: the earliest fill of an entry opens the trip."""
+    known = state.trips.get(order.symbol)
+    if known is not None and not order.reduce_only and candle < known.opened_at:
+        return replace(state, trips={**state.trips, order.symbol: replace(known, opened_at=candle)})
+    if order.reduce_only or known is not None or order.symbol in state.ledger.positions:
         return state
     note = state.notes.get(order.order_id)
     opened = Trip(
@@ -339,7 +342,8 @@ def _with_booked(state: BotState, booked: Booked, *, reason: str, candle: dateti
     trade = closed_trade(closed, trip, reason)
     if state.live:
         opened_at = trip.opened_at if trip else candle_of(closed.opened_at, state.candle)
-        trade = replace(trade, opened_at=opened_at, closed_at=max(candle, opened_at))
+        closed_at = max(candle, candle_of(closed.closed_at, state.candle), opened_at)
+        trade = replace(trade, opened_at=opened_at, closed_at=closed_at)
     return replace(
         state,
         ledger=ledger,

@@ -40,6 +40,16 @@ def test_deposits_and_withdrawals_move_cash() -> None:
     assert ledger.imbalance() == 0
 
 
+def test_a_round_trip_lasts_from_its_earliest_trade_to_its_latest_in_whatever_order_they_are_booked() -> None:
+    _, [trip] = after(
+        ("buy", fill("1", "100", at=5)),
+        ("buy", fill("1", "100", at=2)),
+        ("sell", fill("1", "100", at=9)),
+        ("sell", fill("1", "100", at=7)),
+    )
+    assert (trip.opened_at, trip.closed_at) == (moment(2), moment(9))
+
+
 def test_a_buy_turns_cash_into_a_position_at_cost() -> None:
     ledger, trips = after(("buy", fill("2", "100", "0.2")))
     held = ledger.positions[BTC]
@@ -197,7 +207,9 @@ def test_margin_is_rounded_up_by_less_than_its_last_unit(notional: Decimal, leve
 
 
 def test_a_position_described_by_its_entry_alone_is_long_spot_and_whole() -> None:
-    held = Position(symbol=BTC, opened_at=moment(0), entry_quantity=Decimal(2), entry_cost=Decimal(200))
+    held = Position(
+        symbol=BTC, opened_at=moment(0), traded_at=moment(0), entry_quantity=Decimal(2), entry_cost=Decimal(200)
+    )
     assert (held.kind, held.side) == ("spot", "long")
     assert [held.quantity, held.cost, held.net_cash] == [2, 200, -200]
 
