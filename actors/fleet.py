@@ -16,7 +16,7 @@ from actors.nodes import alive_nodes, this_node
 from actors.notifier import NotifierActor
 from actors.projector import ProjectorActor
 from actors.sealer import SealerActor
-from actors.supervisor import SupervisorActor
+from actors.supervisor import SupervisorActor, SupervisorPlan
 from actors.victims import Victim
 from events.errors import LogUnavailable, StoreUnavailable
 from events.identifiers import BotId, FleetName
@@ -26,7 +26,7 @@ from oxbot.app.sealer import SealerState
 from oxbot.app.supervisor_runner import HostReport
 from oxbot.config import Settings
 from oxbot.wiring.connections import share_out
-from oxbot.wiring.market import MarketPlan
+from oxbot.wiring.market import MarketPlan, moving_of
 from oxbot.wiring.models import ModelsPlan
 from oxbot.wiring.stores import Database
 
@@ -106,8 +106,7 @@ class Fleet:
             fleet,
             database,
             level,
-            settings.bots_per_actor,
-            connections,
+            SupervisorPlan(settings.bots_per_actor, connections, None if executions is None else moving_of(plan)),
         )
 
     async def progress(self) -> FleetProgress:

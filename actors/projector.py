@@ -3,9 +3,8 @@
 import os
 
 from actors.resident import Resident
-from oxbot.app.projection import ProjectionRunner
 from oxbot.logs import configure_logs
-from oxbot.wiring.projector import open_projector
+from oxbot.wiring.projector import Projector, open_projector
 from oxbot.wiring.stores import Database
 
 
@@ -14,7 +13,7 @@ class ProjectorActor:
 
     def __init__(self, database: Database, log_level: str) -> None:
         configure_logs(log_level)
-        self._resident: Resident[ProjectionRunner] = Resident("projector", lambda: open_projector(database))
+        self._resident: Resident[Projector] = Resident("projector", lambda: open_projector(database))
 
     async def position(self) -> int:
         """How far the views are."""

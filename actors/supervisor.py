@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import ray
 
@@ -14,25 +14,33 @@ from actors.gateway import Gateways
 from actors.resident import Resident
 from events.identifiers import BotId, FleetName
 from oxbot.app.host_runner import HostStatus
-from oxbot.app.supervisor_runner import HostReport, HostUnavailable, SupervisorRunner
+from oxbot.app.supervisor_runner import HostReport, HostUnavailable
+from oxbot.app.venue_checks import MovingMarket
 from oxbot.logs import configure_logs
 from oxbot.wiring.connections import HostConnections
 from oxbot.wiring.stores import Database
-from oxbot.wiring.supervisor import open_supervisor
+from oxbot.wiring.supervisor import Supervisor, open_supervisor
 
 T = TypeVar("T")
+
+
+class SupervisorPlan(NamedTuple):
+    """How bots are spread over hosts and hosts reach the log, and which markets it should see moving, if any."""
+
+    bots_per_actor: int
+    connections: HostConnections
+    moving: Sequence[MovingMarket] | None
 
 
 class SupervisorActor:
     """A process for the control loop; it learns the fleet from the log."""
 
-    def __init__(
-        self, fleet: FleetName, database: Database, log_level: str, bots_per_actor: int, connections: HostConnections
-    ) -> None:
+    def __init__(self, fleet: FleetName, database: Database, log_level: str, plan: SupervisorPlan) -> None:
         configure_logs(log_level)
-        hosts = RemoteHosts(fleet, database, log_level, connections)
-        self._resident: Resident[SupervisorRunner] = Resident(
-            "supervisor", lambda: open_supervisor(fleet, database, hosts, bots_per_actor=bots_per_actor)
+        hosts = RemoteHosts(fleet, database, log_level, plan.connections)
+        self._resident: Resident[Supervisor] = Resident(
+            "supervisor",
+            lambda: open_supervisor(fleet, database, hosts, bots_per_actor=plan.bots_per_actor, moving=plan.moving),
         )
 
     async def reports(self) -> tuple[HostReport, ...]:

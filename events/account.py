@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Literal
 
-from events.identifiers import AccountName, Symbol, VenueName
+from events.identifiers import AccountName, OwnerId, Symbol, VenueName
 from events.values import Timestamp, Value
 
 StrangerKind = Literal["order", "position", "balance", "fill"]
@@ -27,6 +27,12 @@ class AccountKeysSet(Value, frozen=True, kw_only=True, tag="account.keys_set"):
     """The account's credentials were stored or replaced; the fact says which by a digest of the key's name."""
 
     fingerprint: str
+
+
+class AccountGranted(Value, frozen=True, kw_only=True, tag="account.granted"):
+    """An administrator let this user's bots name the account; granted to the house, only administrators' may."""
+
+    owner: OwnerId
 
 
 class AccountClaimed(Value, frozen=True, kw_only=True, tag="account.claimed"):
@@ -127,6 +133,7 @@ class AccountKillDone(Value, frozen=True, kw_only=True, tag="account.kill_done")
 AccountFact = (
     AccountOpened
     | AccountKeysSet
+    | AccountGranted
     | AccountClaimed
     | AccountArmed
     | AccountDisarmed

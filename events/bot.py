@@ -4,7 +4,19 @@ from decimal import Decimal
 from typing import Literal
 
 from events.advice import AdviceFact
-from events.identifiers import AccountName, AdviceId, BotId, DecisionId, FillId, FleetName, OrderId, Symbol, VenueName
+from events.identifiers import (
+    HOUSE,
+    AccountName,
+    AdviceId,
+    BotId,
+    DecisionId,
+    FillId,
+    FleetName,
+    OrderId,
+    OwnerId,
+    Symbol,
+    VenueName,
+)
 from events.values import (
     Bracket,
     FeeCurrency,
@@ -29,6 +41,8 @@ OrderReason = Literal[
     "entry", "exit_signal", "stop_loss", "take_profit", "bot_stopped",
     "trailing_stop", "time_limit", "scale_out", "force_exit",
 ]  # fmt: skip
+StopPolicy = Literal["close", "keep"]
+"""What becomes of what a stopped bot holds: it is sold at the next open, or kept until its own stops and targets."""
 TradingState = Literal["active", "reducing", "halted"]
 """What the risk gate lets through: everything; only what makes positions smaller; only protective exits."""
 
@@ -36,7 +50,8 @@ TradingState = Literal["active", "reducing", "halted"]
 class BotCreated(Value, frozen=True, kw_only=True, tag="bot.created"):
     """A bot came to be, with everything it will decide by; without sizing, paper or leverage, by their defaults.
 
-    With an ``account`` its orders go to that account at the venue; without, to the paper venue.
+    With an ``account`` its orders go to that account at the venue; without, to the paper venue. Its ``owner`` is who
+    may command it beside the administrators, and stays that for good.
     """
 
     bot_id: BotId
@@ -51,6 +66,7 @@ class BotCreated(Value, frozen=True, kw_only=True, tag="bot.created"):
     paper: PaperModel | None = None
     leverage: Decimal | None = None
     account: AccountName | None = None
+    owner: OwnerId = HOUSE
 
 
 class BotClaimed(Value, frozen=True, kw_only=True, tag="bot.claimed"):
@@ -74,13 +90,47 @@ class BotPaused(Value, frozen=True, kw_only=True, tag="bot.paused"):
 
 
 class BotStopped(Value, frozen=True, kw_only=True, tag="bot.stopped"):
-    """The bot is off for good: it closes what it holds at the next open and enters nothing more.
+    """The bot is off for good: it enters nothing more, and closes what it holds at the next open.
+
+    By the policy "keep" it keeps that instead, until its own stops, targets and time limits close it.
 
     For ``effective_at`` see ``BotStarted``.
     """
 
     reason: str = ""
     effective_at: Timestamp | None = None
+    policy: StopPolicy = "close"
+
+
+class BotArchived(Value, frozen=True, kw_only=True, tag="bot.archived"):
+    """Somebody put a bot away that was stopped and holds nothing; lists leave it out, the log keeps it."""
+
+    reason: str = ""
+
+
+class BotConfigured(Value, frozen=True, kw_only=True, tag="bot.configured"):
+    """Somebody gave the bot other terms, where they are not None.
+
+    A name is its own at once; from which candle on the others count, its cycle says.
+    """
+
+    name: str | None = None
+    strategy: StrategyReference | None = None
+    limits: RiskLimits | None = None
+    sizing: Sizing | None = None
+
+
+class TermsTaken(Value, frozen=True, kw_only=True, tag="terms.taken"):
+    """From the candle that opened at ``at`` on the bot decides by the terms that it was last given."""
+
+    at: Timestamp
+
+
+class ExitOrdered(Value, frozen=True, kw_only=True, tag="exit.ordered"):
+    """Somebody told the bot to leave what it holds in these symbols, whatever its strategy thinks."""
+
+    symbols: tuple[Symbol, ...]
+    reason: str = ""
 
 
 class BotHalted(Value, frozen=True, kw_only=True, tag="bot.halted"):
@@ -408,6 +458,10 @@ LifecycleFact = (
     | BotStarted
     | BotPaused
     | BotStopped
+    | BotArchived
+    | BotConfigured
+    | TermsTaken
+    | ExitOrdered
     | BotHalted
     | BotArmed
     | BotDisarmed

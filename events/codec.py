@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from operator import call
 from typing import NamedTuple, get_args
 
 import msgspec
@@ -47,6 +48,9 @@ UNREADABLE = (
 
 _METADATA_KEPT_MAX = 10_000
 
+_recorded_event = partial(tuple.__new__, RecordedEvent)
+"""``RecordedEvent._make`` without its count of the fields: the columns are as many."""
+
 
 class EventColumns(NamedTuple):
     """Events as the log holds them, column by column: the n-th of each is of the n-th event."""
@@ -76,6 +80,7 @@ class Codec:
         self._current = {name: schema_versions.get(name, 1) for name in FACT_TYPES}
         self._steps = _checked_steps(upcasters, schema_versions)
         self._encoder = msgspec.msgpack.Encoder()
+        self._names = {kind: (name, self._current[name]) for name, kind in FACT_TYPES.items()}
         self._decode: dict[tuple[str, int], Callable[[bytes], Fact]] = {
             key: partial(self._upcast, *key) for key in self._steps
         }
@@ -86,8 +91,8 @@ class Codec:
 
     def encode(self, fact: Fact) -> tuple[str, int, bytes]:
         """The event type, its current schema version and the payload."""
-        event_type = str(fact.__struct_config__.tag)
-        return event_type, self._current[event_type], self._encoder.encode(fact)
+        event_type, schema_version = self._names[type(fact)]
+        return event_type, schema_version, self._encoder.encode(fact)
 
     def decode(self, event_type: str, schema_version: int, payload: bytes) -> Fact:
         """The fact, brought to the current schema version first where it was written by an older program."""
@@ -116,14 +121,15 @@ class Codec:
         """The events that the log's columns say. Raises ``UndecodableFact`` for the first that cannot be read."""
         try:
             keys = zip(columns.event_types, columns.schema_versions, strict=True)
-            facts = [self._decode[key](payload) for key, payload in zip(keys, columns.payloads, strict=True)]
+            decoders = [self._decode[key] for key in keys]
+            facts = list(map(call, decoders, columns.payloads))
             known = self._metadata
             metadata = [known.get(payload) or self.decode_metadata(payload) for payload in columns.metadata]
         except UNREADABLE:
             facts, metadata = self._decode_each(columns)
         return list(
             map(
-                RecordedEvent._make,
+                _recorded_event,
                 zip(
                     columns.positions,
                     columns.streams,

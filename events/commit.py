@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -13,6 +14,7 @@ from events.envelope import NewEvent, RecordedEvent
 from events.errors import Backpressure, LogClosed, LogError, LogUnavailable
 from events.identifiers import StreamId
 from events.log import Appended, LogReader, Outcome
+from events.room import Room
 
 
 class BatchLog(LogReader, Protocol):
@@ -73,7 +75,7 @@ class GroupCommitLog:
         self._waiting: dict[StreamId, list[_Request]] = {}
         self._events_waiting = 0
         self._under_way: Sequence[_Request] = ()
-        self._room = asyncio.Semaphore(queue_max)
+        self._room = Room(queue_max)
         self._queued = asyncio.Event()
         self._full = asyncio.Event()
         self._closing = asyncio.Event()
@@ -121,16 +123,14 @@ class GroupCommitLog:
         """See ``EventLog.append``. Cancelled before its batch is sent, it is not stored; after, it may be."""
         command = encode_command(self._codec, stream, events, expected=expected)
         expires_at = asyncio.get_running_loop().time() + self._wait_seconds
-        if self._room.locked():
+        if not self._room.enter_at_once():
             await self._enter()
-        else:
-            await self._room.acquire()
         try:
             if self._closing.is_set():
                 raise LogClosed("this process is closing its log; nothing was stored")
             return await self._queue(command, expires_at)
         finally:
-            self._room.release()
+            self._room.leave()
 
     async def read_stream(
         self, stream: StreamId, *, after_version: int = 0, limit: int | None = None, up_to_position: int | None = None
@@ -166,7 +166,7 @@ class GroupCommitLog:
     async def _enter(self) -> None:
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await self._room.acquire()
+                await self._room.enter()
         except TimeoutError:
             raise Backpressure(f"the append found no room for {self._wait_seconds:g} s; nothing was stored") from None
 
@@ -205,11 +205,12 @@ class GroupCommitLog:
     def _take_batch(self) -> list[_Request]:
         """The oldest command of each waiting stream, as many as fit, without those whose caller has gone."""
         batch: list[_Request] = []
-        events = size = 0
+        events = size = seen = 0
         now = asyncio.get_running_loop().time()
         left: dict[StreamId, list[_Request]] = {}
-        while self._waiting and len(batch) < self._commands_max:
-            stream, requests = next(iter(self._waiting.items()))
+        for stream, requests in self._waiting.items():
+            if len(batch) == self._commands_max:
+                break
             if requests[0].answer.done() or requests[0].expires_at < now:
                 self._drop_gone(requests, now)
             if requests:
@@ -219,10 +220,10 @@ class GroupCommitLog:
                     break
                 batch.append(requests.pop(0))
                 self._events_waiting -= len(batch[-1].command.events)
-            del self._waiting[stream]
+            seen += 1
             if requests:
                 left[stream] = requests
-        self._waiting.update(left)
+        self._waiting = dict(islice(self._waiting.items(), seen, None)) | left
         return batch
 
     def _drop_gone(self, requests: list[_Request], now: float) -> None:

@@ -7,16 +7,29 @@ from uuid import UUID
 import msgspec
 
 from events.account import AccountFact
+from events.alerts import AlertFact
 from events.bot import BotFact
 from events.fleet import FleetFact
 from events.identifiers import EventId, StreamId
 from events.models import ModelFact
 from events.news import NewsFact
+from events.security import SecurityFact
 from events.system import SystemFact
 from events.user import UserFact
 from events.venue import VenueFact
 
-Fact = BotFact | FleetFact | AccountFact | VenueFact | UserFact | SystemFact | ModelFact | NewsFact
+Fact = (
+    BotFact
+    | FleetFact
+    | AccountFact
+    | VenueFact
+    | UserFact
+    | SystemFact
+    | ModelFact
+    | NewsFact
+    | SecurityFact
+    | AlertFact
+)
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -18,6 +18,12 @@ Symbol = NewType("Symbol", str)
 AdviceId = NewType("AdviceId", str)
 CallId = NewType("CallId", str)
 
+OwnerId = NewType("OwnerId", str)
+"""Whose a bot is: a user's id, or ``HOUSE``."""
+
+HOUSE = OwnerId("")
+"""What no single user owns is the house's."""
+
 ModelName = NewType("ModelName", str)
 """The name under which an installation knows a model; which provider's model that is, its table of models says."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from events.envelope import NewEvent, RecordedEvent
@@ -120,6 +121,7 @@ def check_append(stream: StreamId, events: Sequence[NewEvent], *, expected: int)
             raise InvalidAppend(f"stream {stream}: nothing can follow the end of a stream")
 
 
+@lru_cache(maxsize=10_000)
 def _check_stream(stream: StreamId) -> None:
     try:
         size = len(stream.encode())

@@ -92,8 +92,10 @@ def append_arguments(batch: Sequence[EncodedCommand]) -> tuple[Sequence[object],
 
 def _outcome(command: EncodedCommand, outcome: str, version: int, position: int, reused_id: EventId | None) -> Outcome:
     match outcome:
-        case "ok" | "duplicate":
-            return Appended(version=version, position=position, duplicate=outcome == "duplicate")
+        case "ok":
+            return Appended(version, position)
+        case "duplicate":
+            return Appended(version, position, duplicate=True)
         case "conflict":
             return WrongExpectedVersion(command.stream, expected=command.expected, actual=version)
         case "ended":

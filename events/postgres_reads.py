@@ -80,8 +80,11 @@ NEVER, ALWAYS = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UT
 """What the infinities of Postgres, and times beyond Python's, are read as."""
 
 BEYOND_ALL = (1 << 63) - 1
-PAGE_EVENTS = 1000
-"""Events that one statement answers; at the largest size of an event, still below what Postgres sends at once."""
+PAGE_EVENTS = 500
+"""Events that one statement answers: few enough to wait in the socket, whole, while those before are decoded.
+
+At the largest size of an event it is still below what Postgres sends at once.
+"""
 
 TYPES_WINDOW = 50_000
 """Positions that one statement of a read by type looks through."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,14 @@ import msgspec
 from platformdirs import user_data_path
 
 from events.errors import OxbotError
+from oxbot.weak_secrets import password_weakness
 
 PREFIX = "OXBOT_"
 SECRETS = ("database_url", "database_role_password", "venue_key", "notify_urls")
+LISTS = ("market_symbols", "api_trusted_proxies", "api_allowed_origins")
 URL_BEGINS = ("postgresql://", "postgres://")
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(?::[0-9]{1,5})?|https?://\[[0-9a-f:]+\](?::[0-9]{1,5})?")
 
 
 class InvalidSetting(OxbotError):
@@ -47,7 +52,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     models: the file that says which language models there are and on what terms; without it, ``scripted`` alone.
     news: the file that says which sources of news are read for advised bots; without it, none.
     ray_address: a Ray cluster to use instead of a local one.
-    api_host, api_port: where the API listens.
+    api_host, api_port: where the API listens; beyond this machine only with TLS, or if api_plain_http is true.
+    api_tls_cert, api_tls_key: a certificate with its chain and its key, in PEM files: the API is served over TLS.
+    api_plain_http: true to listen beyond this machine without TLS, as behind a proxy that has it.
+    api_trusted_proxies: addresses and networks of proxies whose word on who a request is from is believed.
+    api_allowed_origins: origins of other sites whose pages may call the API.
+    api_user_requests_per_second, api_address_requests_per_second: how many requests of an account, and of an address,
+    each process of the API takes on average; 0 for no limit.
     bots_per_actor: how many bots share one host process.
     connections_max: how many connections to Postgres the processes of the installation hold together, at most.
     seal_interval_seconds: how long after a checkpoint of the log the next one is signed, at the soonest.
@@ -66,6 +77,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ray_address: str | None = None
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8020
+    api_tls_cert: Path | None = None
+    api_tls_key: Path | None = None
+    api_plain_http: bool = False
+    api_trusted_proxies: tuple[str, ...] = ()
+    api_allowed_origins: tuple[str, ...] = ()
+    api_user_requests_per_second: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 100.0
+    api_address_requests_per_second: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 200.0
     bots_per_actor: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     connections_max: Annotated[int, msgspec.Meta(ge=14, le=10_000)] = 20
     seal_interval_seconds: Annotated[float, msgspec.Meta(ge=0.1, le=86_400)] = 10.0
@@ -79,6 +97,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError(f"log_level must be debug, info, warning or error, not {self.log_level}")
         if self.database_url is not None and not self.database_url.reveal().startswith(URL_BEGINS):
             raise ValueError("OXBOT_DATABASE_URL is no URL such as postgresql://user@host:5432/database")
+        if self.database_role_password is not None:
+            weakness = password_weakness(self.database_role_password.reveal())
+            if weakness is not None:
+                raise ValueError(f"OXBOT_DATABASE_ROLE_PASSWORD could be guessed: {weakness}")
+        if (self.api_tls_cert is None) != (self.api_tls_key is None):
+            raise ValueError("OXBOT_API_TLS_CERT and OXBOT_API_TLS_KEY go together")
+        for proxy in self.api_trusted_proxies:
+            _check_network(proxy)
+        for origin in self.api_allowed_origins:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(f"OXBOT_API_ALLOWED_ORIGINS: {origin!r} is no origin such as https://desk.example.com")
 
     @property
     def notify_targets(self) -> tuple[Secret, ...]:
@@ -102,12 +131,20 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     for name in SECRETS:
         if name in values:
             values[name] = Secret(given[name])
-    if "market_symbols" in values:
-        values["market_symbols"] = tuple(part.strip() for part in given["market_symbols"].split(","))
+    for name in LISTS:
+        if name in values:
+            values[name] = tuple(part.strip() for part in given[name].split(",") if part.strip())
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise InvalidSetting(f"setting: {_named(str(error))}") from error
+
+
+def _check_network(proxy: str) -> None:
+    try:
+        ip_network(proxy)
+    except ValueError as error:
+        raise ValueError(f"OXBOT_API_TRUSTED_PROXIES: {error}") from error
 
 
 def _named(message: str) -> str:

@@ -1,9 +1,9 @@
 """What all tests share: a time zone, a real Postgres, a fresh database per test, asyncio, a Hypothesis profile."""
 
-from tests import time_zone
+from tests import scratch, time_zone
 
 # isort: split
-# Above, the worker has entered its time zone; whatever reads the clock is imported below.
+# Above, the worker has entered its time zone and the folder of its files; whatever reads either is imported below.
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +20,7 @@ from oxbot.adapters.database import open_pool
 from oxbot.adapters.migrations import migrate
 from tests.local_ray import local_ray
 
-__all__ = ["local_ray"]
+__all__ = ["local_ray", "scratch"]
 
 settings.register_profile("random", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fixed", settings.get_profile("random"), derandomize=True)
@@ -30,11 +30,17 @@ settings.load_profile("fixed")
 WORKER_ZONES = pytest.StashKey[dict[str, str]]()
 TEMPLATE = "oxbot_template"
 DATABASE_NUMBERS = count(1)
-CREATE_DATABASE = "SELECT format('CREATE DATABASE %I TEMPLATE %I', $1::text, $2::text)"
+CREATE_DATABASE = "SELECT format('CREATE DATABASE %I TEMPLATE %I STRATEGY file_copy', $1::text, $2::text)"
 DROP_DATABASE = "SELECT format('DROP DATABASE %I WITH (FORCE)', $1::text)"
+WITHOUT_A_DISK = (
+    "ALTER SYSTEM SET fsync = off",
+    "ALTER SYSTEM SET full_page_writes = off",
+    "SELECT pg_reload_conf()",
+)
+"""Nothing here outlives the machine; what outlives a killed server is tested at servers of their own, set as usual."""
 
 
-LONGEST = ("tests/e2e/", "tests/simulation/", "tests/actors/", "tests/adapters/", "tests/exchange/")
+LONGEST = ("tests/e2e/", "tests/simulation/", "tests/actors/", "tests/adapters/", "tests/exchange/", "tests/page/")
 """Where the tests are that start processes or wait, those that do so longest first."""
 
 
@@ -137,6 +143,10 @@ def _at(dsn: str, name: str) -> str:
 
 
 async def _make_template(dsn: str) -> None:
+    server = await asyncpg.connect(dsn)
+    for statement in WITHOUT_A_DISK:
+        await server.execute(statement)
+    await server.close()
     await _run(dsn, CREATE_DATABASE, TEMPLATE, "template0")
     connection = await asyncpg.connect(_at(dsn, TEMPLATE))
     await migrate(connection)

@@ -11,6 +11,7 @@ from events.account import (
     AccountArmed,
     AccountClaimed,
     AccountDisarmed,
+    AccountGranted,
     AccountIdentified,
     AccountKeysSet,
     AccountKillDone,
@@ -37,9 +38,12 @@ from events.advice import (
     Sentiment,
     Usage,
 )
+from events.alerts import AlertCleared, AlertRaised
 from events.bot import (
+    BotArchived,
     BotArmed,
     BotClaimed,
+    BotConfigured,
     BotCreated,
     BotDisarmed,
     BotHalted,
@@ -51,6 +55,7 @@ from events.bot import (
     CapitalWithdrawn,
     DayOpened,
     DecisionMade,
+    ExitOrdered,
     FundingSettled,
     HighWaterRaised,
     Intent,
@@ -70,6 +75,7 @@ from events.bot import (
     OrderSubmitted,
     OrderTriggered,
     PositionLiquidated,
+    TermsTaken,
     TradingState,
     TradingStateSet,
     TradingStateTripped,
@@ -79,6 +85,7 @@ from events.fleet import FleetSwitched
 from events.identifiers import EventId
 from events.models import ModelCallBegun, ModelCallEnded, ModelRouteClosed, ModelRouteOpened, ModelsClaimed
 from events.news import NewsEvent, NewsExtracted, NewsReceived, NewsRefused, NewsSourceFailed, NewsSourceRecovered
+from events.security import AttemptsRefused, SigningKeyRotated
 from events.system import (
     CheckpointSigned,
     ProjectionEventSkipped,
@@ -87,7 +94,18 @@ from events.system import (
     StreamEnded,
     SubjectErased,
 )
-from events.user import CredentialChanged, SignInFailed, SignInSucceeded, UserCreated
+from events.user import (
+    ApiTokenIssued,
+    ApiTokenRevoked,
+    CredentialChanged,
+    SessionEnded,
+    SignInFailed,
+    SignInSucceeded,
+    UserCreated,
+    UserDisabled,
+    UserEnabled,
+    UserRoleChanged,
+)
 from events.values import (
     Bracket,
     EncryptedText,
@@ -227,6 +245,7 @@ LIFECYCLE: Sequence[st.SearchStrategy[Fact]] = (
         paper=st.none() | PAPERS,
         leverage=st.none() | LEVERAGES,
         account=st.none() | NAMES,
+        owner=st.just("") | NAMES,
     ),
     st.builds(BotArmed, until=MOMENTS, apart=st.booleans()),
     st.builds(BotDisarmed, reason=TEXTS),
@@ -234,7 +253,17 @@ LIFECYCLE: Sequence[st.SearchStrategy[Fact]] = (
     st.builds(BotClaimed, epoch=st.integers(1, 2**62), holder=NAMES),
     st.builds(BotStarted, effective_at=st.none() | MOMENTS),
     st.builds(BotPaused, reason=TEXTS, effective_at=st.none() | MOMENTS),
-    st.builds(BotStopped, reason=TEXTS, effective_at=st.none() | MOMENTS),
+    st.builds(BotStopped, reason=TEXTS, effective_at=st.none() | MOMENTS, policy=st.sampled_from(["close", "keep"])),
+    st.builds(BotArchived, reason=TEXTS),
+    st.builds(
+        BotConfigured,
+        name=st.none() | TEXTS,
+        strategy=st.none() | STRATEGIES,
+        limits=st.none() | LIMITS,
+        sizing=st.none() | SIZINGS,
+    ),
+    st.builds(TermsTaken, at=MOMENTS),
+    st.builds(ExitOrdered, symbols=st.lists(SYMBOLS, max_size=3).map(tuple), reason=TEXTS),
     st.builds(BotHalted, rule=NAMES, reason=TEXTS),
     st.builds(
         TradingStateSet,
@@ -473,8 +502,54 @@ USERS: Sequence[st.SearchStrategy[Fact]] = (
         sealed_username=st.none() | SEALED,
     ),
     st.just(CredentialChanged()),
-    st.just(SignInSucceeded()),
-    st.just(SignInFailed()),
+    st.builds(SignInSucceeded, session_id=st.just("") | NAMES),
+    st.builds(SignInFailed, attempts=st.integers(1, 1000)),
+    st.builds(
+        SessionEnded,
+        session_id=NAMES,
+        why=st.sampled_from(["signed_out", "ended", "replaced", "refresh_reused"]),
+    ),
+    st.builds(UserRoleChanged, role=st.sampled_from(["viewer", "trader", "admin"])),
+    st.just(UserDisabled()),
+    st.just(UserEnabled()),
+    st.builds(
+        ApiTokenIssued,
+        token_id=NAMES,
+        scopes=st.lists(st.sampled_from(["read", "trade", "admin", "metrics"]), unique=True).map(tuple),
+        expires_at=MOMENTS,
+    ),
+    st.builds(ApiTokenRevoked, token_id=NAMES, why=st.sampled_from(["revoked", "expired"])),
+)
+
+SECURITY: Sequence[st.SearchStrategy[Fact]] = (
+    st.builds(
+        AttemptsRefused,
+        attempt=st.sampled_from(
+            ["sign_in_throttled", "unknown_name", "refresh_unknown", "refresh_throttled", "cross_site_refresh"]
+        ),
+        attempts=COUNTS,
+        addresses=COUNTS,
+        since=MOMENTS,
+        until=MOMENTS,
+    ),
+    st.builds(SigningKeyRotated, key_id=NAMES, retired=NAMES, at_once=st.booleans()),
+)
+
+RULES = st.sampled_from(
+    ["projection_stopped", "projection_lag", "bot_failing", "slow_cycle", "feed_late", "doubt_lasts"]
+)
+ALERTS: Sequence[st.SearchStrategy[Fact]] = (
+    st.builds(
+        AlertRaised,
+        at=MOMENTS,
+        rule=RULES,
+        subject=NAMES,
+        value=st.none() | SIGNED,
+        threshold=st.none() | AMOUNTS,
+        words=TEXTS,
+        owner=st.none() | NAMES,
+    ),
+    st.builds(AlertCleared, at=MOMENTS, rule=RULES, subject=NAMES, owner=st.none() | NAMES),
 )
 
 SYSTEM: Sequence[st.SearchStrategy[Fact]] = (
@@ -502,6 +577,7 @@ FLEETS: Sequence[st.SearchStrategy[Fact]] = (
 ACCOUNTS: Sequence[st.SearchStrategy[Fact]] = (
     st.builds(AccountOpened, account=NAMES, venue=NAMES, demo=st.booleans()),
     st.builds(AccountKeysSet, fingerprint=NAMES),
+    st.builds(AccountGranted, owner=NAMES),
     st.builds(AccountClaimed, epoch=st.integers(1, 2**62), holder=NAMES),
     st.builds(AccountArmed, until=MOMENTS),
     st.builds(AccountDisarmed, reason=TEXTS),
@@ -616,7 +692,9 @@ NEWS: Sequence[st.SearchStrategy[Fact]] = (
 )
 """One strategy per fact of a source of news."""
 
-FACTS: st.SearchStrategy[Fact] = st.one_of(*BOTS, *FLEETS, *ACCOUNTS, *VENUES, *USERS, *SYSTEM, *MODELS, *NEWS)
+FACTS: st.SearchStrategy[Fact] = st.one_of(
+    *BOTS, *FLEETS, *ACCOUNTS, *VENUES, *USERS, *SYSTEM, *MODELS, *NEWS, *SECURITY, *ALERTS
+)
 """Any fact of any type."""
 
 METADATA = st.builds(Metadata, actor=TEXTS, correlation_id=st.none() | st.uuids(), causation_id=st.none() | st.uuids())

@@ -9,11 +9,12 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from argon2.low_level import ARGON2_VERSION
+from argon2.low_level import ARGON2_VERSION, Type, hash_secret_raw
 
 from oxbot.app.accounts import PasswordsBusy
 
 THREADS = 2
+STRETCHED_BYTES = 32
 
 Answer = TypeVar("Answer")
 
@@ -38,6 +39,16 @@ class Argon2Passwords:
         """Whether the hash is the password's; None is compared with a hash that is nobody's."""
         matches = await self._run(lambda: self._matches(password_hash or self._nobodys_hash, password))
         return matches and password_hash is not None
+
+    async def stretch(self, password: str, *, salt: bytes) -> bytes:
+        """32 bytes that only the password and the salt make, at the cost of a hash."""
+        hasher = self._hasher
+
+        def work() -> bytes:
+            costs = (hasher.time_cost, hasher.memory_cost, hasher.parallelism)
+            return hash_secret_raw(_encoded(password), salt, *costs, STRETCHED_BYTES, Type.ID)
+
+        return await self._run(work)
 
     def _matches(self, password_hash: str, password: str) -> bool:
         try:

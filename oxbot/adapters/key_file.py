@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from events.errors import OxbotError
+from oxbot.weak_secrets import key_weakness
 
 KEY_BYTES = 32
 
@@ -17,7 +18,7 @@ class KeyFileUnusable(OxbotError):
 def load_or_create(path: Path) -> bytes:
     """The key in the file, made if there is none; the same for processes that ask at once.
 
-    Raises ``KeyFileUnusable`` for a file that others can read or that does not hold exactly 32 bytes.
+    Raises ``KeyFileUnusable`` for a file that others can read, or that does not hold exactly 32 random bytes.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -79,4 +80,7 @@ def _load(path: Path) -> bytes:
         raise KeyFileUnusable(
             f"{path} does not hold exactly {KEY_BYTES} bytes; put the right file back, or remove it for a new key"
         )
+    weakness = key_weakness(key)
+    if weakness is not None:
+        raise KeyFileUnusable(f"the key in {path} could be guessed: {weakness}")
     return key

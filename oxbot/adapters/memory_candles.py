@@ -47,6 +47,17 @@ class MemoryCandleStore:
         beyond = bisect_right(held, last, key=_open_time)
         return held[max(0, beyond - count) : beyond]
 
+    async def newest_by(self, series: Series, moments: Sequence[datetime]) -> list[Candle | None]:
+        """For each moment the newest candle that opened at or before it, or None."""
+        held = self._candles.get(series, [])
+        beyond = [bisect_right(held, moment, key=_open_time) for moment in moments]
+        return [held[place - 1] if place else None for place in beyond]
+
+    async def series(self) -> list[Series]:
+        """Every series that the store holds candles of, in order of venue, symbol and timeframe."""
+        held = (series for series, candles in self._candles.items() if candles)
+        return sorted(held, key=lambda series: (series.venue, series.symbol, series.timeframe))
+
     async def extent(self, series: Series) -> Extent | None:
         """What the store holds of the series, or None."""
         held = self._candles.get(series)

@@ -1,13 +1,23 @@
 """The views in memory: what tests and short runs use, under the same contract as Postgres."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from events.errors import UnknownFact
-from events.identifiers import EventId, new_event_id
+from events.identifiers import BotId, EventId, OwnerId, bot_stream, new_event_id
 from events.log import EventLog
-from oxbot.app.views import SERVING, Checkpoint, CheckpointMoved, Standing, StoredRow, Swap, Target, UnknownProjection
+from oxbot.app.views import (
+    SERVING,
+    Checkpoint,
+    CheckpointMoved,
+    Found,
+    Standing,
+    StoredRow,
+    Swap,
+    Target,
+    UnknownProjection,
+)
 from oxbot.views.fold import Poison, RowChange
 from oxbot.views.projections import PROJECTION_OF, PROJECTIONS, VIEWS_OF
 from oxbot.views.rows import ViewName
@@ -31,7 +41,7 @@ class _Build:
 class MemoryViews:
     """Implements ``RebuildStore`` and ``ViewReader``; forgets everything when its process ends.
 
-    Lag is shown against ``log``; without one there is none.
+    Lag is shown against ``log``, and versions are those of its streams; without one there are none.
     """
 
     def __init__(self, log: EventLog | None = None) -> None:
@@ -117,19 +127,28 @@ class MemoryViews:
         """An owner's rows after a key."""
         return await self._now(view).rows(view, owner, after_key=after_key, limit=limit, descending=descending)
 
-    async def across(self, view: ViewName, *, after_bot: str = "", limit: int) -> list[StoredRow]:
+    async def across(
+        self, view: ViewName, *, of_owners: Collection[OwnerId] | None = None, after_bot: str = "", limit: int
+    ) -> list[StoredRow]:
         """The single-row views across bots."""
-        return await self._now(view).across(view, after_bot=after_bot, limit=limit)
+        return await self._now(view).across(view, of_owners=of_owners, after_bot=after_bot, limit=limit)
 
     async def position(self, projection: str = SERVING) -> int:
         """The position up to which the serving views are built."""
         return self._serving(projection).checkpoint.position
 
+    async def found(self, view: ViewName, owner: str, key: str = "") -> Found:
+        """One row with its position, and the log's."""
+        position = await self.position(PROJECTION_OF[view])
+        body = await self.row(view, owner, key)
+        return Found(body, position, position if self._log is None else await self._log.head())
+
     @asynccontextmanager
     async def snapshot(self, projection: str = SERVING) -> AsyncIterator["MemorySnapshot"]:
         """The serving rows at one position."""
         serving = self._serving(projection)
-        yield MemorySnapshot({view: dict(rows) for view, rows in serving.rows.items()}, serving.checkpoint)
+        rows = {view: dict(rows) for view, rows in serving.rows.items()}
+        yield MemorySnapshot(rows, serving.checkpoint, self._log)
 
     async def standings(self) -> list[Standing]:
         """Every build of every projection."""
@@ -172,8 +191,9 @@ class MemoryViews:
 class MemorySnapshot:
     """Rows at one position."""
 
-    def __init__(self, rows: Rows, checkpoint: Checkpoint) -> None:
+    def __init__(self, rows: Rows, checkpoint: Checkpoint, log: EventLog | None = None) -> None:
         self._rows = rows
+        self._log = log
         self.position = checkpoint.position
         self.version = checkpoint.version
 
@@ -190,13 +210,26 @@ class MemorySnapshot:
             return [row for row in reversed(rows) if not after_key or row.key < after_key][:limit]
         return [row for row in rows if row.key > after_key][:limit]
 
-    async def across(self, view: ViewName, *, after_bot: str = "", limit: int) -> list[StoredRow]:
+    async def across(
+        self, view: ViewName, *, of_owners: Collection[OwnerId] | None = None, after_bot: str = "", limit: int
+    ) -> list[StoredRow]:
         """The single-row views across bots."""
-        return [row for row in self._sorted(view) if row.owner > after_bot][:limit]
+        rows = [row for row in self._sorted(view) if row.owner > after_bot]
+        if of_owners is not None:
+            theirs = {bot_id for owner, bot_id in self._rows["owned"] if owner in of_owners}
+            rows = [row for row in rows if row.owner in theirs]
+        return rows[:limit]
 
     async def everything(self) -> dict[ViewName, list[StoredRow]]:
         """Every row of every view."""
         return {view: self._sorted(view) for view in self._rows}
+
+    async def version_of(self, bot_id: BotId) -> int:
+        """The version of the bot's stream at this position."""
+        if self._log is None:
+            return 0
+        events = await self._log.read_stream(bot_stream(bot_id), up_to_position=self.position)
+        return events[-1].version if events else 0
 
     def _sorted(self, view: ViewName) -> list[StoredRow]:
         return [StoredRow(owner, key, body) for (owner, key), body in sorted(self._rows[view].items())]

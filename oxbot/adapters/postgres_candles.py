@@ -82,6 +82,24 @@ ORDER BY open_time DESC, revision DESC
 LIMIT $5
 """
 
+_NEWEST_BY = """
+SELECT c.open_time, c.open, c.high, c.low, c.close, c.volume
+FROM unnest($4::timestamptz[]) WITH ORDINALITY AS asked (moment, n)
+LEFT JOIN LATERAL (
+    SELECT open_time, open, high, low, close, volume FROM market.candles
+    WHERE series_no = (SELECT series_no FROM market.series WHERE venue = $1 AND symbol = $2 AND timeframe = $3)
+        AND open_time <= asked.moment
+    ORDER BY open_time DESC, revision DESC LIMIT 1
+) AS c ON true
+ORDER BY asked.n
+"""
+
+_SERIES = """
+SELECT venue, symbol, timeframe FROM market.series AS s
+WHERE EXISTS (SELECT FROM market.candles AS c WHERE c.series_no = s.series_no)
+ORDER BY venue COLLATE "C", symbol COLLATE "C", timeframe COLLATE "C"
+"""
+
 _EXTENT = """
 SELECT min(open_time), max(open_time), count(DISTINCT open_time) FROM market.candles
 WHERE series_no = (SELECT series_no FROM market.series WHERE venue = $1 AND symbol = $2 AND timeframe = $3)
@@ -125,6 +143,17 @@ class PostgresCandleStore:
         async with connected(self._pool) as connection:
             rows = await connection.fetch(_WINDOW, *_name(series), last, count)
         return [Candle(*row) for row in reversed(rows)]
+
+    async def newest_by(self, series: Series, moments: Sequence[datetime]) -> list[Candle | None]:
+        """For each moment the newest candle that opened at or before it, or None."""
+        async with connected(self._pool) as connection:
+            rows = await connection.fetch(_NEWEST_BY, *_name(series), moments)
+        return [None if row["open_time"] is None else Candle(*row) for row in rows]
+
+    async def series(self) -> list[Series]:
+        """Every series that the store holds candles of, in order of venue, symbol and timeframe."""
+        async with connected(self._pool) as connection:
+            return [Series(*row) for row in await connection.fetch(_SERIES)]
 
     async def extent(self, series: Series) -> Extent | None:
         """What the store holds of the series, or None."""

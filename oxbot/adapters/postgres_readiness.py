@@ -1,4 +1,4 @@
-"""Whether the database answers, has the schema of this program, and has views that keep up with the log."""
+"""Whether the database answers, with the right schema and views that keep up, and whether venues do their part."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import asyncpg
 
 from events.errors import OxbotError
+from oxbot.adapters.database import connected
 from oxbot.adapters.migrations import check_schema
 from oxbot.app.projections import Projections, ProjectionStatus
 from oxbot.app.readiness import Check
+from oxbot.app.venue_checks import VenueChecks
 from oxbot.app.views import SERVING
 
 CHECK_SECONDS = 3.0
@@ -20,25 +22,34 @@ _ANSWER = "SELECT 1"
 class PostgresReadiness:
     """``Readiness`` of a process that reads and writes one database."""
 
-    def __init__(self, pool: asyncpg.Pool, projections: Projections, *, lag_events_max: int = LAG_EVENTS_MAX) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        projections: Projections,
+        venues: VenueChecks | None = None,
+        *,
+        lag_events_max: int = LAG_EVENTS_MAX,
+    ) -> None:
+        """Without ``venues`` nothing is said of markets and accounts."""
         self._pool = pool
         self._projections = projections
+        self._venues = venues
         self._lag_events_max = lag_events_max
 
     async def check(self) -> Sequence[Check]:
-        """The checks ``database``, ``schema`` and ``projection``, all at once, each with ``CHECK_SECONDS`` of time."""
-        return await asyncio.gather(
-            _outcome("database", self._database),
-            _outcome("schema", self._schema),
-            _outcome("projection", self._projection),
-        )
+        """``database``, ``schema``, ``projection``, ``feed``, ``accounts``: all at once, each in ``CHECK_SECONDS``."""
+        checks = [("database", self._database), ("schema", self._schema), ("projection", self._projection)]
+        if self._venues is not None:
+            checks += [("feed", self._venues.feeds), ("accounts", self._venues.accounts)]
+        return await asyncio.gather(*(_outcome(name, check) for name, check in checks))
 
     async def _database(self) -> Check:
-        await self._pool.fetchval(_ANSWER)
+        async with connected(self._pool) as connection:
+            await connection.fetchval(_ANSWER)
         return Check("database", ok=True, detail="answers")
 
     async def _schema(self) -> Check:
-        async with self._pool.acquire() as connection:
+        async with connected(self._pool) as connection:
             await check_schema(connection)
         return Check("schema", ok=True, detail="at the head of this program")
 

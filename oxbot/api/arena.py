@@ -8,6 +8,7 @@ from starlette.responses import Response
 from oxbot.api.bodies import Nothing, answer
 from oxbot.api.operations import PREFIX, Call, Operation, operation
 from oxbot.api.reading import PROBLEMS, ViewQuery, placed, reach
+from oxbot.app.access import owners_read_by
 from oxbot.app.arena import LINES, LINES_MAX, ArenaBoard
 
 _Fleet = Annotated[str, msgspec.Meta(max_length=100, description="Only bots of this fleet; all unless given.")]
@@ -26,7 +27,7 @@ async def show_arena(call: Call[ArenaQuery, Nothing]) -> Response:
     query = call.query
     await reach(call)
     fleet = None if query.fleet is msgspec.UNSET else query.fleet
-    board = await call.services.arena.board(fleet=fleet, limit=query.limit)
+    board = await call.services.arena.board(fleet=fleet, limit=query.limit, of_owners=owners_read_by(call.signed_in))
     return await placed(call, answer(board), board.position)
 
 
@@ -37,7 +38,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{PREFIX}/arena",
         least="viewer",
-        summary="Bots compared, ranked by return after model cost among those with the same capital and market.",
+        of="bots",
+        summary="The bots that the caller may read, ranked by return after model cost among those of a kind.",
         query=ArenaQuery,
         body=Nothing,
         answer=ArenaBoard,

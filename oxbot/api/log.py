@@ -11,7 +11,7 @@ from events.encoded import StoredEvent
 from events.identifiers import EventId
 from oxbot.api.bodies import Nothing, answer
 from oxbot.api.operations import PREFIX, Call, Operation, operation
-from oxbot.api.paging import Page, PageQuery, page, read_cursor
+from oxbot.api.paging import LogPageQuery, Page, page, read_cursor
 from oxbot.app.audit_proof import Inclusion, NotSealed, UnknownPosition
 from oxbot.app.checkpoints import RecordedCheckpoint
 
@@ -51,7 +51,7 @@ class EventAt(msgspec.Struct, frozen=True, kw_only=True):
     fact: msgspec.Raw
 
 
-async def list_checkpoints(call: Call[PageQuery, Nothing]) -> Response:
+async def list_checkpoints(call: Call[LogPageQuery, Nothing]) -> Response:
     """A page of the recorded checkpoints that are not archived, the newest first."""
     cursor = read_cursor(CHECKPOINTS, call.query.cursor)
     before = _number(cursor) if cursor else None
@@ -85,8 +85,9 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{PREFIX}/log/checkpoints",
         least="viewer",
+        of="installation",
         summary="The log's signed checkpoints, the newest first, as far as they are not archived.",
-        query=PageQuery,
+        query=LogPageQuery,
         body=Nothing,
         answer=Page[CheckpointAt],
     ),
@@ -96,6 +97,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{PREFIX}/log/checkpoints/latest",
         least="viewer",
+        of="installation",
         summary="The newest checkpoint as its signed C2SP note, to be kept where nobody can change it.",
         query=Nothing,
         body=Nothing,
@@ -109,6 +111,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{PREFIX}/log/events/{{position}}",
         least="admin",
+        of="installation",
         summary="The event at a position of the log, as it is stored.",
         query=Nothing,
         body=Nothing,
@@ -121,6 +124,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{PREFIX}/log/events/{{position}}/proof",
         least="admin",
+        of="installation",
         summary="The proof that the event is in the log, for `oxbot audit check-proof` or any RFC 6962 verifier.",
         query=Nothing,
         body=Nothing,

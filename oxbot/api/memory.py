@@ -127,6 +127,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{PREFIX}/bots/{{bot_id}}/memory",
         least="viewer",
+        of="bot",
         summary="What a bot remembers of its closed trades, by setup and symbol, the best expectancy first.",
         query=MemoryQuery,
         body=Nothing,

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
@@ -22,6 +22,13 @@ _Cursor = Annotated[
     str, msgspec.Meta(max_length=1024, description="The `next` of the page before; leave it out for the first page.")
 ]
 _Order = Annotated[Order, msgspec.Meta(description="Newest first (desc) or oldest first (asc).")]
+
+
+class LogPageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which page of a list that is read from the log itself, so that there is no view to wait for."""
+
+    limit: _Limit = 100
+    cursor: _Cursor = ""
 
 
 class PageQuery(ViewQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,11 +54,17 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
 def page(found: Sequence[tuple[str, bytes]], *, limit: int, listing: str) -> Response:
     """A page of keys and stored JSON bodies, of which up to ``limit + 1`` were looked for to know if more follow.
 
-    ``listing`` names the list and its order, so that a cursor is refused anywhere else.
+    One whose body is empty is left out of its page. ``listing`` names the list and its order, so that a cursor is
+    refused anywhere else.
     """
     shown = found[:limit]
     cursor = write_cursor(listing, shown[-1][0]) if len(found) > limit else None
-    items = b",".join(body for _, body in shown)
+    return part([body for _, body in shown if body], cursor)
+
+
+def part(bodies: Iterable[bytes], cursor: str | None) -> Response:
+    """A page of JSON bodies, and the cursor of what follows."""
+    items = b",".join(bodies)
     content = b'{"items":[' + items + b'],"next":' + msgspec.json.encode(cursor) + b"}"
     return Response(content, media_type="application/json")
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from oxbot.api.bodies import Nothing, answer
@@ -50,14 +51,25 @@ class ProjectionList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_projections(call: Call[Nothing, Nothing]) -> Response:
-    """Every projection's state."""
+    """Every projection's state; what stops one only to administrators, since it may tell of anybody's events."""
     statuses = await call.services.projections.statuses()
-    return answer(report(statuses))
+    found = report(statuses)
+    return answer(found if call.signed_in.role == "admin" else _without_stops(found))
 
 
 def report(statuses: Sequence[ProjectionStatus]) -> ProjectionList:
     """What is told of the projections."""
     return ProjectionList(items=[_report(status) for status in statuses])
+
+
+def _without_stops(found: ProjectionList) -> ProjectionList:
+    def bare(build: BuildProgress | None) -> BuildProgress | None:
+        return None if build is None else replace(build, stopped=None)
+
+    def shown(one: ProjectionReport) -> ProjectionReport:
+        return replace(one, serving=replace(one.serving, stopped=None), rebuild=bare(one.rebuild))
+
+    return ProjectionList(items=[shown(one) for one in found.items])
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -67,7 +79,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{PREFIX}/projections",
         least="viewer",
-        summary="How far each projection is, and where and why one is stopped.",
+        of="installation",
+        summary="How far each projection is; to administrators also where and why one is stopped.",
         query=Nothing,
         body=Nothing,
         answer=ProjectionList,

@@ -8,7 +8,10 @@ from starlette.responses import Response
 
 from oxbot.api.bodies import Nothing
 from oxbot.api.operations import Call
+from oxbot.app.access import ReadableRows
+from oxbot.app.bots import UnknownBot
 from oxbot.app.views import SERVING, Snapshot
+from oxbot.views.rows import ViewName
 
 POSITION_MAX = 2**63 - 1
 POSITION_HEADER = "X-Position"
@@ -38,12 +41,16 @@ Handler = Callable[[Call[QueryT, Nothing]], Awaitable[Response]]
 def from_views(
     handler: Callable[[Call[QueryT, Nothing], Snapshot], Awaitable[Response]], projection: str = SERVING
 ) -> Handler[QueryT]:
-    """The handler, given the views at one position; its answer says which, and how many events behind the log."""
+    """The handler, given what the caller may read of the views at one position.
+
+    Its answer says which position, and how many events behind the log.
+    """
 
     async def read(call: Call[QueryT, Nothing]) -> Response:
         await reach(call, projection)
         async with call.services.views.snapshot(projection) as views:
-            response = await handler(call, views)
+            readable = ReadableRows(views, call.signed_in, call.services.owners)
+            response = await handler(call, readable)
         return await placed(call, response, views.position)
 
     return read
@@ -61,3 +68,13 @@ async def placed(call: Call[QueryT, Nothing], response: Response, position: int)
     response.headers[POSITION_HEADER] = str(position)
     response.headers[LAG_HEADER] = str(max(0, head - position))
     return response
+
+
+async def row_now(call: Call[QueryT, Nothing], view: ViewName) -> Response:
+    """The one row that a view has of the bot that the path names, which the caller may read. Raises ``UnknownBot``."""
+    await reach(call)
+    found = await call.services.views.found(view, call.bot_id)
+    if found.body is None:
+        raise UnknownBot(f"there is no bot {call.bot_id}")
+    headers = {POSITION_HEADER: str(found.position), LAG_HEADER: str(max(0, found.head - found.position))}
+    return Response(found.body, headers=headers, media_type="application/json")

@@ -20,6 +20,14 @@ FOLLOWED_TYPES = (*ACCOUNT_TYPES, "bot.created", "bot.stopped")
 
 _DECIDER = VenueAccountDecider()
 
+LOCAL = "-local"
+"""So the name of a market ends that an exchange on this machine plays."""
+
+
+def is_local_market(market: VenueName) -> bool:
+    """Whether the market by that name is one of an exchange on this machine."""
+    return market.endswith(LOCAL)
+
 
 def is_local(rest: str) -> bool:
     """Whether what is reached there is an exchange on this machine, whose market has a clock of its own."""
@@ -29,7 +37,7 @@ def is_local(rest: str) -> bool:
 def market_of(venue: str, *, demo: bool = False, rest: str = "") -> VenueName:
     """By which name candles and bots know the market there: prices of a demo, or of a local exchange, are its own."""
     if is_local(rest):
-        return VenueName(f"{venue}-local")
+        return VenueName(f"{venue}{LOCAL}")
     return VenueName(f"{venue}-demo" if demo else venue)
 
 
@@ -64,10 +72,15 @@ class AccountDirectory:
     async def refresh(self) -> Mapping[AccountName, KnownAccount]:
         """Every account that is open by now."""
         async with self._reading:
-            while page := await self._log.read_all(after_position=self._position, limit=PAGE, types=FOLLOWED_TYPES):
+            head = await self._log.head()
+            while self._position < head:
+                page = await self._log.read_all(
+                    after_position=self._position, limit=PAGE, types=FOLLOWED_TYPES, up_to=head
+                )
                 for event in page:
                     self._take(event)
-                self._position = page[-1].position
+                # What is of other types is not looked through again.
+                self._position = page[-1].position if len(page) == PAGE else head
         return {name: known for name in sorted(self._states) if (known := self._known(name)) is not None}
 
     def _take(self, event: RecordedEvent) -> None:

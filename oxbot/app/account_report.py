@@ -7,17 +7,31 @@ from decimal import Decimal
 import msgspec
 
 from events.account import AccountKillDone, AccountReconciled, KillPolicy, StrangerKind, StrangerSeen
-from events.identifiers import AccountName, BotId, OrderId, Symbol, VenueName, account_stream, bot_stream
+from events.identifiers import (
+    HOUSE,
+    AccountName,
+    BotId,
+    OrderId,
+    OwnerId,
+    Symbol,
+    VenueName,
+    account_stream,
+    bot_stream,
+)
 from events.log import EventLog
 from oxbot.app.account_directory import AccountDirectory, KnownAccount
 from oxbot.app.handle import FoldCache, fold_stream
+from oxbot.app.live_bots import may_name
 from oxbot.app.venue_accounts import UnknownAccount
 from oxbot.core.bot import BotDecider
 from oxbot.core.bot_state import BotState
 
 
 class AccountStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """An account; ``keys`` is the fingerprint of its key, ``obstacles`` is in words what keeps entries back now."""
+    """An account; ``keys`` is the fingerprint of its key, ``obstacles`` is in words what keeps entries back now.
+
+    ``owner``: the user whose bots may name it beside those that administrators create; empty for none.
+    """
 
     account: AccountName
     venue: VenueName
@@ -30,6 +44,17 @@ class AccountStanding(msgspec.Struct, frozen=True, kw_only=True):
     reconciled: bool
     obstacles: tuple[str, ...]
     bots: tuple[BotId, ...]
+    owner: OwnerId = HOUSE
+
+
+class OfferedAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that a new bot may name; ``obstacles`` as in an account's standing."""
+
+    account: AccountName
+    venue: VenueName
+    demo: bool
+    armed_until: datetime | None
+    obstacles: tuple[str, ...]
 
 
 class Stranger(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +118,20 @@ class AccountReader:
         """Every account, in order of name."""
         return [self._standing(known) for known in (await self._directory.refresh()).values()]
 
+    async def offered(self, market: VenueName, *, granted_to: OwnerId | None) -> list[OfferedAccount]:
+        """Those of that market that a new bot may name, in order of name; with ``granted_to``, one of that user's."""
+        return [
+            OfferedAccount(
+                account=known.name,
+                venue=known.opened.venue,
+                demo=known.opened.demo,
+                armed_until=known.state.armed_until,
+                obstacles=tuple(_obstacles(known, self._now())),
+            )
+            for known in (await self._directory.refresh()).values()
+            if known.market == market and may_name(granted_to, known.state.owner)
+        ]
+
     async def show(self, account: AccountName) -> AccountDetails:
         """One account. Raises ``UnknownAccount``."""
         known = (await self._directory.refresh()).get(account)
@@ -143,6 +182,7 @@ class AccountReader:
             reconciled=known.state.reconciled,
             obstacles=tuple(_obstacles(known, self._now())),
             bots=known.bots,
+            owner=known.state.owner,
         )
 
 

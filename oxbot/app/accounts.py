@@ -2,9 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 import msgspec
 from uuid_utils import uuid7
@@ -12,26 +14,27 @@ from uuid_utils import uuid7
 from events.errors import OxbotError
 from events.log import EventLog
 from events.user import USERNAME_FIELD, Role
-from oxbot.app.handle import Folded, fold_stream, handle
+from oxbot.app.account_book import AccountBook
+from oxbot.app.failed_sign_ins import FailedSignIns
 from oxbot.app.personal import SubjectGone, SubjectKeys, subject_of
 from oxbot.core.account import (
-    AccountCommand,
-    AccountDecider,
-    AccountState,
-    ChangeCredential,
+    AccountRefused,
     CreateUser,
     InvalidUsername,
     RecordSignIn,
+    Settle,
     UserId,
     canonical_username,
-    user_stream,
 )
 
 ADMIN = "admin"
 FAILURE_SECONDS = 0.25
 PASSWORD_LENGTH_MIN = 12
 PASSWORD_LENGTH_MAX = 256
-FOLDED_MAX = 1000
+DISTINCT_CHARACTERS_MIN = 5
+NAME_LENGTH_TELLING = 3
+
+REFUSED = "the username or the password is wrong"
 
 _PASSWORD_BYTES = 18
 
@@ -45,7 +48,11 @@ class UnknownUser(OxbotError):
 
 
 class WeakPassword(OxbotError):
-    """A password that is too short to keep anybody out, or too long to hash."""
+    """A password that is too short or too simple to keep anybody out, or too long to hash."""
+
+
+class LastAdmin(OxbotError):
+    """Nobody could administer the installation any more; another administrator must come first."""
 
 
 class SignInRefused(OxbotError):
@@ -61,12 +68,18 @@ class CredentialsUnavailable(OxbotError):
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account signs in with; the hash is the only trace of the password anywhere."""
+    """What an account signs in with and may do; the hash is the only trace of the password anywhere.
+
+    ``generation`` counts its changes, ``password_generation`` is the one that set the password.
+    """
 
     user_id: UserId
     username: str
     role: Role
     password_hash: str
+    disabled: bool = False
+    generation: int = 0
+    password_generation: int = 0
 
     def __repr__(self) -> str:
         """The account without its hash, so that no log or traceback shows one."""
@@ -95,8 +108,21 @@ class CredentialStore(Protocol):
         """The credential of the account of this id."""
         ...
 
-    async def change_hash(self, user_id: UserId, password_hash: str, *, at: datetime) -> None:
-        """Put another hash in place of the account's."""
+    async def all(self) -> Sequence[Credential]:
+        """Every account's, in order of name."""
+        ...
+
+    async def change_hash(self, user_id: UserId, password_hash: str, *, at: datetime) -> Credential | None:
+        """Put another hash in place of the account's: the credential as it is then, None if there is none."""
+        ...
+
+    async def change_standing(
+        self, user_id: UserId, *, role: Role | None = None, disabled: bool | None = None, at: datetime
+    ) -> Credential | None:
+        """Give the account this role, or disable or enable it: the credential as it is then, None if there is none.
+
+        Raises ``LastAdmin``, whoever else tries at the same time, rather than leave no administrator who is enabled.
+        """
         ...
 
     async def remove(self, user_id: UserId) -> None:
@@ -119,8 +145,8 @@ class Passwords(Protocol):
 class Accounts:
     """Use cases on accounts. Safe from any number of processes at once.
 
-    A new account's row is stored before its ``UserCreated``, because the row is what keeps names unique; whoever signs
-    in first completes a creation that died between the two, so that no account acts without its fact.
+    A credential is stored or changed before the facts of it, because its row is what keeps names unique and one
+    administrator left; whoever meets it next settles what died between the two, so that nobody acts without the facts.
 
     Names are looked up in the credentials, and the log holds them only sealed: signing in works without the keys of
     people, even where the file that wraps them was lost. Once a person is erased the credential is gone too.
@@ -135,13 +161,12 @@ class Accounts:
         *,
         now: Callable[[], datetime],
     ) -> None:
-        self._log = log
+        self.book = AccountBook(log, now=now)
         self._credentials = credentials
         self._keys = keys
         self._passwords = passwords
         self._now = now
-        self._decider = AccountDecider()
-        self._folded: dict[UserId, Folded[AccountState]] = {}
+        self._failed = FailedSignIns()
 
     async def ensure_admin(self) -> str | None:
         """Create the first account if there is none, and answer its generated password, once and to one caller only."""
@@ -149,91 +174,162 @@ class Accounts:
         credential = await self._credential(ADMIN, password, "admin")
         if not await self._credentials.add_first(credential, at=self._now()):
             return None
-        await self._complete(credential)
+        await self.settle(credential)
         return password
 
-    async def create(self, username: str, password: str, role: Role) -> UserId:
-        """A new account. Raises ``InvalidUsername``, ``WeakPassword`` or ``UsernameTaken``."""
+    async def create(
+        self, username: str, password: str, role: Role, *, by: str = "", deed: UUID | None = None
+    ) -> UserId:
+        """A new account. Raises ``InvalidUsername``, ``WeakPassword`` or ``UsernameTaken``.
+
+        It is named after the ``deed`` that it is made by: where that is done again, it is found and completed.
+        """
         name = canonical_username(username)
-        _check_password(password)
-        credential = await self._credential(name, password, role)
-        await self._credentials.add(credential, at=self._now())
-        await self._complete(credential)
+        check_password(password, name)
+        made = None if deed is None else await self.find(UserId(deed.hex))
+        credential = made or await self._credential(name, password, role, deed=deed)
+        if made is None:
+            await self._credentials.add(credential, at=self._now())
+        await self.settle(credential, by=by)
         return credential.user_id
 
-    async def change_password(self, username: str, password: str) -> None:
-        """Set another password. Raises ``UnknownUser`` or ``WeakPassword``."""
-        credential = await self._find(username)
+    async def change_password(self, username: str, password: str, *, by: str = "") -> None:
+        """Set another password, which ends all sessions. Raises ``UnknownUser`` or ``WeakPassword``."""
+        credential = await self.named(username)
         if credential is None:
             raise UnknownUser(f"there is no account {username!r}")
-        _check_password(password)
-        password_hash = await self._passwords.hash(password)
-        if not await self._exists(credential):
-            raise UnknownUser(f"there is no account {username!r}")
-        await self._record(credential.user_id, ChangeCredential())
-        await self._credentials.change_hash(credential.user_id, password_hash, at=self._now())
+        await self._set_password(credential, password, by=by)
 
-    async def sign_in(self, username: str, password: str) -> Credential:
-        """The account that the name and password are of, once the sign-in is a fact.
+    async def set_password(self, user_id: UserId, password: str, *, by: str = "") -> None:
+        """Set the password of the account of this id. Raises ``UnknownUser`` or ``WeakPassword``."""
+        await self._set_password(await self.get(user_id), password, by=by)
 
-        Raises ``SignInRefused`` with one text, and after the same time, for a wrong password and an unknown name;
-        ``PasswordsBusy``; or what the log or the credentials raise when they do not answer.
+    async def change_own_password(self, user_id: UserId, old: str, new: str, *, by: str = "") -> None:
+        """Set another password, given the one in force. Raises ``SignInRefused`` or ``WeakPassword``."""
+        credential = await self.get(user_id)
+        if not await self._passwords.verify(credential.password_hash, old):
+            await self._record_failed(user_id)
+            raise SignInRefused("the old password is wrong")
+        await self._set_password(credential, new, by=by)
+
+    async def change_standing(
+        self, user_id: UserId, *, role: Role | None = None, disabled: bool | None = None, by: str = ""
+    ) -> Credential:
+        """Give an account another role, or disable or enable it. Raises ``UnknownUser`` or ``LastAdmin``."""
+        changed = await self._credentials.change_standing(user_id, role=role, disabled=disabled, at=self._now())
+        if changed is None or not await self.settle(changed, by=by):
+            raise UnknownUser("there is no such account")
+        return changed
+
+    async def prove(self, username: str, password: str) -> Credential:
+        """The account that the name and password are of, which may sign in.
+
+        Raises ``SignInRefused`` with one text, and after the same time, for a wrong password, an unknown name and a
+        disabled account; ``PasswordsBusy``; or what the log or the credentials raise when they do not answer.
         """
         started = asyncio.get_running_loop().time()
-        credential = await self._find(username)
+        credential = await self.named(username)
         given_hash = credential.password_hash if credential else None
         succeeded = await self._passwords.verify(given_hash, password)
-        if credential is not None and await self._exists(credential):
-            await self._record(credential.user_id, RecordSignIn(succeeded))
-            if succeeded:
+        if credential is not None and await self.settle(credential):
+            if not succeeded:
+                await self._record_failed(credential.user_id)
+            elif not credential.disabled:
                 return credential
         await _wait_out(started)
-        raise SignInRefused("the username or the password is wrong")
+        raise SignInRefused(REFUSED)
+
+    async def begin(self, credential: Credential, *, session_id: str = "") -> None:
+        """Have the log say that whoever proved to be of this account has signed in, and this session begun.
+
+        Raises ``SignInRefused`` if the account was disabled, or its password changed, since then.
+        """
+        user_id, untold = credential.user_id, self._failed.take(credential.user_id)
+        if untold:
+            await self.book.record(user_id, RecordSignIn(succeeded=False, attempts=untold))
+        try:
+            await self.book.record(user_id, RecordSignIn(True, session_id, credential.password_generation))  # noqa: FBT003
+        except AccountRefused as refused:
+            raise SignInRefused(REFUSED) from refused
 
     async def find(self, user_id: UserId) -> Credential | None:
         """The account of this id, or None."""
         return await self._credentials.of(user_id)
 
-    async def _credential(self, username: str, password: str, role: Role) -> Credential:
-        password_hash = await self._passwords.hash(password)
-        return Credential(user_id=UserId(uuid7().hex), username=username, role=role, password_hash=password_hash)
+    async def get(self, user_id: UserId) -> Credential:
+        """The account of this id, all that was changed of it in the log. Raises ``UnknownUser``."""
+        credential = await self._credentials.of(user_id)
+        if credential is None or not await self.settle(credential):
+            raise UnknownUser("there is no such account")
+        return credential
 
-    async def _find(self, username: str) -> Credential | None:
+    async def named(self, username: str) -> Credential | None:
+        """The account of this name, or None."""
         try:
             return await self._credentials.named(canonical_username(username))
         except InvalidUsername:
             return None
 
-    async def _exists(self, credential: Credential) -> bool:
-        """Complete its creation; False if the person was erased since the credential was read."""
-        try:
-            await self._complete(credential)
-        except SubjectGone:
-            return False
+    async def all(self) -> Sequence[Credential]:
+        """Every account, in order of name."""
+        return await self._credentials.all()
+
+    async def settle(self, credential: Credential, *, by: str = "") -> bool:
+        """Have the log say what the credential does; False if the person was erased since it was read."""
+        user_id = credential.user_id
+        state = (await self.book.known(user_id)).state
+        if state.role is None:
+            try:
+                sealed = await self._keys.seal(subject_of(user_id), USERNAME_FIELD, credential.username)
+            except SubjectGone:
+                return False
+            created = CreateUser(sealed_username=sealed, role=credential.role)
+            state = (await self.book.record(user_id, created, by=by)).state
+        if credential.generation > state.generation:
+            await self.book.record(user_id, _settling(credential), by=by)
         return True
 
-    async def _complete(self, credential: Credential) -> None:
-        user_id = credential.user_id
-        if user_id not in self._folded:
-            self._keep(user_id, await fold_stream(self._log, self._decider, user_stream(user_id)))
-        if self._folded[user_id].state.role is None:
-            sealed = await self._keys.seal(subject_of(user_id), USERNAME_FIELD, credential.username)
-            await self._record(user_id, CreateUser(sealed_username=sealed, role=credential.role))
+    async def tell_failures(self, *, all_of_them: bool = False) -> None:
+        """Have the log hold the wrong passwords that were counted a while ago, or all of them."""
+        for user_id, attempts in self._failed.due(all_of_them=all_of_them).items():
+            with suppress(AccountRefused):
+                await self.book.record(user_id, RecordSignIn(succeeded=False, attempts=attempts))
 
-    async def _record(self, user_id: UserId, command: AccountCommand) -> None:
-        known = self._folded.get(user_id)
-        folded = await handle(self._log, self._decider, user_stream(user_id), command, at=self._now(), known=known)
-        self._keep(user_id, folded)
+    async def _record_failed(self, user_id: UserId) -> None:
+        attempts = self._failed.count(user_id)
+        if attempts:
+            await self.book.record(user_id, RecordSignIn(succeeded=False, attempts=attempts))
 
-    def _keep(self, user_id: UserId, folded: Folded[AccountState]) -> None:
-        if len(self._folded) >= FOLDED_MAX:
-            self._folded.clear()
-        self._folded[user_id] = folded
+    async def _credential(self, username: str, password: str, role: Role, *, deed: UUID | None = None) -> Credential:
+        password_hash = await self._passwords.hash(password)
+        user_id = UserId((deed or uuid7()).hex)
+        return Credential(user_id=user_id, username=username, role=role, password_hash=password_hash)
+
+    async def _set_password(self, credential: Credential, password: str, *, by: str) -> None:
+        check_password(password, credential.username)
+        password_hash = await self._passwords.hash(password)
+        changed = await self._credentials.change_hash(credential.user_id, password_hash, at=self._now())
+        if changed is None or not await self.settle(changed, by=by):
+            raise UnknownUser(f"there is no account {credential.username!r}")
 
 
-def _check_password(password: str) -> None:
+def check_password(password: str, username: str) -> None:
+    """Raises ``WeakPassword``."""
     if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
         raise WeakPassword(f"a password has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters")
+    if len(set(password)) < DISTINCT_CHARACTERS_MIN:
+        raise WeakPassword(f"a password has at least {DISTINCT_CHARACTERS_MIN} different characters")
+    if len(username) >= NAME_LENGTH_TELLING and username in password.lower():
+        raise WeakPassword("a password does not hold the name of its account")
+
+
+def _settling(credential: Credential) -> Settle:
+    return Settle(
+        role=credential.role,
+        disabled=credential.disabled,
+        generation=credential.generation,
+        password_generation=credential.password_generation,
+    )
 
 
 async def _wait_out(started: float) -> None:

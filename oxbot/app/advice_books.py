@@ -75,11 +75,11 @@ class BotPayers:
         self._known: dict[BotId, Payer] = {}
 
     async def of(self, bot_id: BotId) -> Payer:
-        """Its fleet, and as its owner the account that it trades on, "" on paper. Raises ``UnknownBot``."""
+        """Its owner, of whom the house is one, and its fleet. Raises ``UnknownBot``."""
         if bot_id not in self._known:
             events = await self._log.read_stream(bot_stream(bot_id), limit=1)
             if not events or not isinstance(events[0].fact, BotCreated):
                 raise UnknownBot(f"there is no bot {bot_id}")
             created = events[0].fact
-            self._known[bot_id] = Payer(created.account or "", created.fleet)
+            self._known[bot_id] = Payer(created.owner, created.fleet)
         return self._known[bot_id]

@@ -10,6 +10,7 @@ from events.advice import AdviceAbstained, AdviceReceived, AdviceRequested, Advi
 from events.bot import (
     BotArmed,
     BotClaimed,
+    BotConfigured,
     BotCreated,
     BotDisarmed,
     BotFact,
@@ -18,6 +19,7 @@ from events.bot import (
     BotStarted,
     BotStopped,
     CapitalDeposited,
+    ExitOrdered,
     TradingStateSet,
 )
 from events.errors import OxbotError
@@ -194,6 +196,8 @@ def _begun(bot_id: BotId, facts: Sequence[BotFact]) -> tuple[BotCreated, Capital
     flows = [fact for fact in facts if str(fact.__struct_config__.tag).startswith("capital.")]
     if len(flows) != 1 or not isinstance(flows[0], CapitalDeposited):
         raise NotRerunnable(f"money came to bot {bot_id} or went from it on the way")
+    if any(isinstance(fact, BotConfigured | ExitOrdered) for fact in facts):
+        raise NotRerunnable(f"bot {bot_id} was given other terms on the way, or told to leave what it held")
     if any(isinstance(fact, BotNoticed) for fact in facts):
         raise NotRerunnable(f"bot {bot_id} learnt late of what it was told, and nothing says what it knew when")
     return facts[0], flows[0]

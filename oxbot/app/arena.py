@@ -1,13 +1,13 @@
 """Reads the arena: a line for every bot out of the views and the stored candles, ranked; drawdowns of the first."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
 import msgspec
 
-from events.identifiers import BotId, ModelName, Symbol
+from events.identifiers import BotId, ModelName, OwnerId, Symbol
 from oxbot.app.equity import HOLDINGS_MAX, EquityReader
 from oxbot.app.models.known import ModelTable
 from oxbot.app.views import Snapshot, ViewReader
@@ -43,11 +43,16 @@ class ArenaReader:
         self._equity = equity
         self._cutoffs = cutoffs_of(models)
 
-    async def board(self, *, fleet: str | None = None, limit: int = LINES) -> ArenaBoard:
-        """The arena as of one position; equity is at each symbol's newest close."""
+    async def board(
+        self, *, fleet: str | None = None, limit: int = LINES, of_owners: Collection[OwnerId] | None = None
+    ) -> ArenaBoard:
+        """The arena as of one position, of all bots or those of some owners; equity is at each symbol's newest close.
+
+        Nobody else's bots have a part in contests and ranks.
+        """
         async with self._views.snapshot() as views:
-            bots = [bot for bot in await _all_bots(views) if fleet in (None, bot.fleet)]
-            rows = await _all_rows(views)
+            bots = [bot for bot in await _all_bots(views, of_owners) if fleet in (None, bot.fleet)]
+            rows = await _all_rows(views, of_owners)
             position = views.position
         compared = [(bot, rows[bot.bot_id]) for bot in bots if bot.bot_id in rows]
         marks: dict[_Market, Mapping[Symbol, Decimal]] = {}
@@ -93,18 +98,20 @@ def _market(bot: BotLine) -> _Market:
     return bot.venue, bot.timeframe, tuple(sorted(bot.symbols))
 
 
-async def _all_bots(views: Snapshot) -> list[BotLine]:
+async def _all_bots(views: Snapshot, of_owners: Collection[OwnerId] | None) -> list[BotLine]:
     bots: list[BotLine] = []
-    while page := await views.across("bots", after_bot=bots[-1].bot_id if bots else "", limit=PAGE):
+    after = ""
+    while page := await views.across("bots", of_owners=of_owners, after_bot=after, limit=PAGE):
         bots.extend(msgspec.json.decode(row.body, type=BotLine) for row in page)
+        after = page[-1].owner
     return bots
 
 
-async def _all_rows(views: Snapshot) -> dict[BotId, ArenaRow]:
+async def _all_rows(views: Snapshot, of_owners: Collection[OwnerId] | None) -> dict[BotId, ArenaRow]:
     """None of bots whose rows an older program made, until they are made anew."""
     rows: dict[BotId, ArenaRow] = {}
     after = ""
-    while page := await views.across("arena", after_bot=after, limit=PAGE):
+    while page := await views.across("arena", of_owners=of_owners, after_bot=after, limit=PAGE):
         rows.update((row.bot_id, msgspec.json.decode(row.body, type=ArenaRow)) for row in page)
         after = page[-1].owner
     return rows

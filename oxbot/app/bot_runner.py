@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from events.advice import Sentiment
 from events.bot import BotFact, DecisionMade
 from events.envelope import Metadata
 from events.errors import OxbotError
-from events.identifiers import AdviceId, BotId, Symbol, bot_stream
+from events.identifiers import BOT_STREAM_PREFIX, AdviceId, BotId, Symbol, bot_stream
 from events.log import EventLog
 from oxbot.app.account_watch import AccountWatch
 from oxbot.app.candle_store import CandleStore
@@ -20,7 +21,7 @@ from oxbot.app.clock import Clock
 from oxbot.app.fleet_book import FleetBook
 from oxbot.app.handle import Decider, FoldCache, Folded, fold_stream, handle
 from oxbot.app.news.book import NewsBook, is_made_up
-from oxbot.core.bot import BotDecider, ClaimBot, Lived, NoticeStatus, ObserveFrame
+from oxbot.core.bot import BotDecider, ClaimBot, Lived, NoticeStatus, ObserveFrame, ViewTooShort
 from oxbot.core.candle_series import SharedSeries
 from oxbot.core.candles import Frame, Series, timeframe_duration
 from oxbot.core.entry import Fleet
@@ -144,7 +145,8 @@ class BotRunner:
                 await self._await_advice(patience_seconds)
             async with self._turn:
                 if frame.open_time > self._cursor:
-                    await self._observe(frame, faults.get(frame.open_time, {}))
+                    with bound_contextvars(bot_id=self._stream.removeprefix(BOT_STREAM_PREFIX), candle=frame.open_time):
+                        await self._observe(frame, faults.get(frame.open_time, {}))
             if number % FRAMES_AT_ONCE == 0:
                 await asyncio.sleep(0)
         await self._await_advice(patience_seconds)
@@ -194,11 +196,16 @@ class BotRunner:
                 self._account_fault = await self._accounts.fault(self.state)
         before = self._folded.version
         self._said = await self._heard(frame)
-        self._folded = await self._live_through(frame, faults)
+        try:
+            self._folded = await self._live_through(frame, faults)
+        except ViewTooShort as short:
+            await self._look(short.count)
+            self._view.push(frame)
+            self._folded = await self._live_through(frame, faults)
         self._check_epoch()
         self._cursor = frame.open_time
         if self._folded.version > before:
-            logger.info("bot_acted", stream=self._stream, candle=frame.open_time, version=self._folded.version)
+            logger.info("bot_acted", stream=self._stream, version=self._folded.version)
 
     async def _heard(self, frame: Frame) -> Mapping[Symbol, Sentiment]:
         """What news said by the close of the frame's candles, if the bot may ask a model then."""
@@ -245,7 +252,11 @@ class BotRunner:
         market = self.state.configuration.market
         self._candle = timeframe_duration(market.timeframe)
         self._cursor = self.state.cursor or market.begins_at - self._candle
-        capacity = self._decider.window(self.state)
+        await self._look(self._decider.window(self.state))
+
+    async def _look(self, capacity: int) -> None:
+        """Show the bot so many candles of each symbol, up to its cursor."""
+        market = self.state.configuration.market
         self._view = MarketView.of(market, capacity=capacity, shared=self._shared)
         for symbol in self.symbols:
             series = Series(market.venue, symbol, market.timeframe)

@@ -1,6 +1,7 @@
 """What people do to bots: create, start, pause, stop, halt, fund. Each of these is an append through ``handle``."""
 
-from collections.abc import AsyncIterator, Callable
+import copy
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -8,22 +9,25 @@ from typing import NamedTuple
 import msgspec
 from uuid_utils import uuid7
 
-from events.bot import BotCreated, TradingState
+from events.bot import BotCreated, StopPolicy, TradingState
 from events.envelope import Metadata
 from events.errors import OxbotError
-from events.identifiers import BotId, FleetName, bot_stream, fleet_stream
+from events.identifiers import BotId, FleetName, OwnerId, Symbol, bot_stream, fleet_stream
 from events.log import EventLog
 from events.values import FeeSchedule
 from oxbot.app.capital import BookedFlow, FlowDecider
-from oxbot.app.handle import FoldCache, Folded, fold_stream, handle
+from oxbot.app.handle import FoldCache, Folded, KnownFolds, fold_stream, handle
 from oxbot.app.live_bots import armed_rival, check_account, has_clock_apart, shortage
-from oxbot.app.new_bot import MarketTerms, NewBot, PaperTerms, UnknownSymbol, creation, parameter_words
+from oxbot.app.new_bot import MarketTerms, NewBot, NewTerms, PaperTerms, UnknownSymbol, creation, parameter_words
 from oxbot.core.bot import (
+    ArchiveBot,
     ArmBot,
     BotDecider,
     CommandRefused,
+    ConfigureBot,
     DepositCapital,
     DisarmBot,
+    OrderExit,
     PauseBot,
     SetTradingState,
     StartBot,
@@ -32,11 +36,12 @@ from oxbot.core.bot import (
 )
 from oxbot.core.creation import AS_ITS_FLEET, CreateBot
 from oxbot.core.fleet import FleetDecider, SwitchFleet
-from oxbot.core.state import BotState
+from oxbot.core.state import BotState, taken
 from oxbot.core.strategy import InvalidParameter, Strategies
 
 __all__ = [
-    "BotCommands", "CommandResult", "MarketTerms", "NewBot", "PaperTerms", "UnknownBot", "UnknownSymbol", "creation",
+    "BotCommands", "CommandResult", "MarketTerms", "NewBot", "NewTerms", "PaperTerms", "UnknownBot", "UnknownSymbol",
+    "creation",
 ]  # fmt: skip
 
 PAGE = 1000
@@ -89,16 +94,39 @@ class BotCommands:
         self._actor = actor
         self._cache = cache
         self._strategies = strategies
+        self._new_bot: BotId | None = None
 
-    async def create(self, request: NewBot, *, bot_id: BotId | None = None, by: str | None = None) -> CommandResult:
-        """Create a bot, in the trading state that the fleet's switch was last set to.
+    @property
+    def market(self) -> MarketTerms:
+        """What new bots are offered."""
+        return self._market
 
+    def over(
+        self, log: Callable[[EventLog], EventLog], *, new_bot: BotId | None = None, cached: bool = True
+    ) -> "BotCommands":
+        """The same commands over what is made of their log, for one request; a bot that it creates has that id."""
+        other = copy.copy(self)
+        cache = KnownFolds(self._cache) if cached and self._cache is not None else None
+        vars(other).update(_log=log(self._log), _cache=cache, _new_bot=new_bot or self._new_bot)
+        return other
+
+    async def create(
+        self,
+        request: NewBot,
+        *,
+        bot_id: BotId | None = None,
+        granted_to: OwnerId | None = None,
+        by: str | None = None,
+    ) -> CommandResult:
+        """Create a bot, in the trading state that the fleet's switch was last set to; the house's unless it says whose.
+
+        With ``granted_to``, an account that it names must be granted to that user: to who is told, there is no other.
         Raises ``UnknownSymbol``, ``UnknownStrategy``, ``InvalidParameter``, ``InvalidLimits``, ``InvalidSizing`` or
         ``InvalidCommand``; ``CommandRefused`` if its account is not open, or of another market.
         """
         if request.account is not None:
-            await check_account(self._log, request.account, self._market.venue)
-        chosen = bot_id or BotId(uuid7().hex[-20:])
+            await check_account(self._log, request.account, self._market.venue, granted_to=granted_to)
+        chosen = bot_id or self._new_bot or BotId(uuid7().hex[-20:])
         told = await self.fleet_trading()
         command = creation(
             request,
@@ -112,7 +140,8 @@ class BotCommands:
         try:
             result = _result(chosen, await self._handle(chosen, command, by=by))
         except InvalidParameter as refused:
-            raise InvalidParameter(parameter_words(refused, request, self._strategies)) from refused
+            words = parameter_words(refused, request.parameters, request.strategy, self._strategies)
+            raise InvalidParameter(words) from refused
         # A switch that is set after this look finds the bot; one that was set before is seen.
         while (switch := await self.fleet_trading()) != told:
             told = switch
@@ -132,10 +161,44 @@ class BotCommands:
         """No new entries from the market's next candle on. Raises ``UnknownBot`` or ``CommandRefused``."""
         return _result(bot_id, await self._manage(bot_id, PauseBot(reason), by=by))
 
-    async def stop(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
-        """Close at the open after the market's next candle and end. Raises ``UnknownBot`` or ``CommandRefused``."""
-        stopped = await self._manage(bot_id, StopBot(reason), by=by)
+    async def stop(
+        self, bot_id: BotId, reason: str = "", *, policy: StopPolicy = "close", by: str | None = None
+    ) -> CommandResult:
+        """End: close at the open after the market's next candle, or keep what is held until its own exits close it.
+
+        Raises ``UnknownBot`` or ``CommandRefused``.
+        """
+        stopped = await self._manage(bot_id, StopBot(reason, policy=policy), by=by)
         return _result(bot_id, stopped)._replace(note=_closing(stopped.state))
+
+    async def archive(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
+        """Put away a stopped bot that holds nothing: lists leave it out. Raises as ``pause``."""
+        return await self._tell(bot_id, ArchiveBot(reason), by=by)
+
+    async def force_exit(
+        self, bot_id: BotId, symbols: Sequence[Symbol] = (), reason: str = "", *, by: str | None = None
+    ) -> CommandResult:
+        """Leave what is held in these symbols, or in all: on paper at the open after the market's next candle.
+
+        A live bot's execution asks its venue at once. Raises as ``pause``, also for a symbol in which nothing is held.
+        """
+        return await self._tell(bot_id, OrderExit(tuple(symbols), reason), by=by)
+
+    async def configure(self, bot_id: BotId, terms: NewTerms, *, by: str | None = None) -> CommandResult:
+        """Give it other terms, from the next candle on that it decides on. Raises as ``create`` and ``pause``."""
+        command = ConfigureBot(name=terms.name, parameters=terms.settings, limits=terms.limits, sizing=terms.sizing)
+        known = await self._known(bot_id)
+        try:
+            return _result(bot_id, await self._handle(bot_id, command, known, by=by))
+        except InvalidParameter as refused:
+            strategy = known.state.configuration.strategy.name
+            words = parameter_words(refused, terms.parameters or {}, strategy, self._strategies)
+            raise InvalidParameter(words) from refused
+
+    async def terms(self, bot_id: BotId) -> BotCreated:
+        """How the bot would be created, with all that it was given since. Raises ``UnknownBot``."""
+        state = (await self._known(bot_id)).state
+        return state.configuration if state.proposed is None else taken(state).configuration
 
     async def deposit(self, bot_id: BotId, amount: Decimal, *, reference: str, by: str | None = None) -> BookedFlow:
         """Add quote currency, once per reference. Raises ``UnknownBot``, ``InvalidCommand`` or ``CommandRefused``."""
@@ -194,6 +257,9 @@ class BotCommands:
     async def disarm(self, bot_id: BotId, reason: str = "", *, by: str | None = None) -> CommandResult:
         """Let a live bot enter nothing more until it is armed again. Raises as ``pause``."""
         return await self._arm(bot_id, DisarmBot(reason), by=by)
+
+    async def _tell(self, bot_id: BotId, command: ArchiveBot | OrderExit, *, by: str | None) -> CommandResult:
+        return _result(bot_id, await self._handle(bot_id, command, await self._known(bot_id), by=by))
 
     async def _arm(self, bot_id: BotId, command: ArmBot | DisarmBot, *, by: str | None) -> CommandResult:
         return _result(bot_id, await self._handle(bot_id, command, await self._known(bot_id), by=by))
@@ -274,7 +340,7 @@ class BotCommands:
     async def _handle(
         self,
         bot_id: BotId,
-        command: CreateBot | StatusCommand | ArmBot | DisarmBot,
+        command: CreateBot | StatusCommand | ArmBot | DisarmBot | ArchiveBot | OrderExit | ConfigureBot,
         known: Folded[BotState] | None = None,
         *,
         by: str | None,
@@ -297,6 +363,8 @@ def _result(bot_id: BotId, folded: Folded[BotState]) -> CommandResult:
 
 def _closing(state: BotState) -> str:
     """What becomes of a stopped bot's positions, in words; empty if it has none."""
+    if state.standings and state.standings[-1].keeps:
+        return ", ".join(f"{symbol} is kept until its own exits close it" for symbol in sorted(state.ledger.positions))
     ways = {"long": "sold", "short": "bought back"}
     positions = sorted(state.ledger.positions.values(), key=lambda held: held.symbol)
     return ", ".join(f"{held.symbol} is {ways[held.side]} at the next open" for held in positions)

@@ -40,3 +40,15 @@ class CandleStore(Protocol):
     async def extent(self, series: Series) -> Extent | None:
         """What the store holds of the series, or None."""
         ...
+
+
+class CandleLibrary(CandleStore, Protocol):
+    """A store of which can also be asked what it holds, and for few candles out of many."""
+
+    async def newest_by(self, series: Series, moments: Sequence[datetime]) -> list[Candle | None]:
+        """For each moment the newest candle that opened at or before it, or None."""
+        ...
+
+    async def series(self) -> list[Series]:
+        """Every series that the store holds candles of, in order of venue, symbol and timeframe."""
+        ...

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
-from events.bot import BotArmed, BotCreated, OrderFact
+from events.bot import BotArmed, BotCreated, ExitOrdered, OrderFact
 from events.errors import OxbotError
 from events.identifiers import BOT_STREAM_PREFIX, AccountName, BotId
 from events.log import EventLog
@@ -26,6 +27,7 @@ from oxbot.core.bot import BotDecider
 from oxbot.core.bot_state import BotState, BrokenStream
 from oxbot.core.orders import IllegalTransition, Order
 from oxbot.core.refused import CommandRefused
+from oxbot.core.reports import ForceExit
 from oxbot.core.venue_account import RecordUnreconciled
 
 ENTRIES_AT_ONCE = 8
@@ -41,7 +43,7 @@ ACCOUNT_TYPES = (
     "account.kill_requested",
 )  # fmt: skip
 ORDER_TYPES = tuple(str(kind.__struct_config__.tag) for kind in OrderFact.__args__)
-FOLLOWED_TYPES = ("bot.created", "bot.armed", *ORDER_TYPES, *ACCOUNT_TYPES)
+FOLLOWED_TYPES = ("bot.created", "bot.armed", "exit.ordered", *ORDER_TYPES, *ACCOUNT_TYPES)
 
 WORK_FAULTS = (VenueUnavailable, VenueRefused, VenueUnfit, CommandRefused, IllegalTransition, BrokenStream)
 """What may stand in the way of a step of one order, and is no reason to stop the others."""
@@ -131,7 +133,8 @@ class ExecutionRunner:
             async with asyncio.TaskGroup() as self._group:
                 for loop in loops:
                     self._group.create_task(loop())
-                for bot_id in self.bots.states:
+                for bot_id in list(self.bots.states):
+                    await self._leave(bot_id)
                     self._schedule(bot_id)
         except BaseExceptionGroup as group:
             raise _foremost(group) from group
@@ -188,9 +191,16 @@ class ExecutionRunner:
                 continue
             if ours or self.bots.version(bot_id) < item.version:
                 await self.bots.refresh(bot_id)
+            if isinstance(item.fact, ExitOrdered):
+                await self._leave(bot_id)
             self._schedule(bot_id)
             if isinstance(item.fact, BotArmed):
                 self._sweep_wanted.set()
+
+    async def _leave(self, bot_id: BotId) -> None:
+        """Ask for the exits that somebody ordered, before the bot's next candle does."""
+        if leaving := self.bots.states[bot_id].leaving:
+            await self.bots.tell(bot_id, ForceExit(self._time.market_now(), "somebody ordered its exit", leaving))
 
     async def _hear(self) -> None:
         """Look at what the venue hints at; a hint is never believed."""
@@ -291,6 +301,7 @@ class ExecutionRunner:
             self._looks.discard(key)
             try:
                 async with self._gates["exit" if self._is_urgent(key) else "entry"]:
+                    bind_contextvars(account=self.account.name, bot_id=key.bot_id, orders=key.group)
                     pause, failures = await self._desk.work(key, look=look), 0
             except WORK_FAULTS as error:
                 pause = await self._failed(key, error, failures)

@@ -4,9 +4,17 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from events.bot import BotCreated, BotFact
-from events.envelope import Metadata
-from events.identifiers import AccountName, BotId, account_stream, bot_stream
+from events.bot import (
+    BotCreated,
+    BotFact,
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    OrderRequested,
+)
+from events.envelope import Fact, Metadata, NewEvent, RecordedEvent
+from events.identifiers import AccountName, BotId, OrderId, account_stream, bot_stream
 from events.log import EventLog
 from oxbot.app.bot_runner import Superseded
 from oxbot.app.clock import Clock
@@ -126,6 +134,7 @@ class BotBooks:
         self._reporting = Reporting(decider)
         self._clock = clock
         self._metadata = Metadata(actor=holder)
+        self._requests: dict[OrderId, RecordedEvent | NewEvent] = {}
         self._cache = cache
         self._folded: dict[BotId, Folded[BotState]] = {}
         self._turns: dict[BotId, asyncio.Lock] = {}
@@ -157,8 +166,19 @@ class BotBooks:
     async def refresh(self, bot_id: BotId) -> BotState:
         """The bot now."""
         known = self._folded.get(bot_id)
-        folded = await fold_stream(self._log, self._reporting, bot_stream(bot_id), known, cache=self._cache)
+        stream = bot_stream(bot_id)
+        folded = await fold_stream(self._log, self._reporting, stream, known, cache=self._cache, seen=self._seen)
         return self._keep(bot_id, folded)
+
+    def _seen(self, event: RecordedEvent | NewEvent) -> None:
+        """Remember whose request an order goes back to, so that what becomes of it is put down to that."""
+        match event.fact:
+            case OrderRequested(order_id=order_id) if event.metadata.correlation_id is not None:
+                self._requests[order_id] = event
+            case OrderCancelled() | OrderExpired() | OrderRejected() | OrderFilled(complete=True):
+                self._requests.pop(event.fact.order_id, None)
+            case _:
+                pass
 
     async def tell(self, bot_id: BotId, said: Said | ForceExit) -> BotState:
         """Append to the bot's stream what is new of it, and what follows. Raises ``CommandRefused``."""
@@ -172,8 +192,13 @@ class BotBooks:
                 known=self._folded.get(bot_id),
                 cache=self._cache,
                 metadata=self._metadata,
+                cause_of=self._cause,
+                seen=self._seen,
             )
             return self._keep(bot_id, folded)
+
+    def _cause(self, fact: Fact) -> RecordedEvent | NewEvent | None:
+        return self._requests.get(getattr(fact, "order_id", OrderId("")))
 
     def lines(self, key: Key) -> list[Line]:
         """What of the key's orders is, or is to be, at the venue; ended ones as long as they are remembered."""

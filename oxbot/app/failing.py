@@ -43,8 +43,13 @@ class BotListed(BotLine, frozen=True, kw_only=True):
 
 
 class BotShown(BotRow, frozen=True, kw_only=True):
-    """A bot, all that it was created with, and whether it fails, as in a list."""
+    """A bot, all that it was created with, and whether it fails, as in a list.
 
+    ``version`` counts the events of its stream up to where everything else here is as of: what a command's `If-Match`
+    is compared with, and what a conflict names as the actual one.
+    """
+
+    version: int = 0
     failing_since: datetime | None = None
     error: str | None = None
 
@@ -52,9 +57,10 @@ class BotShown(BotRow, frozen=True, kw_only=True):
 SeenT = TypeVar("SeenT", BotListed, BotShown)
 
 
-def shown(body: bytes, failing: FailingBot | None) -> BotShown:
-    """A bot's row as it is shown."""
-    return _seen(msgspec.json.decode(body, type=BotShown), failing)
+def shown(body: bytes, failing: FailingBot | None, *, version: int) -> BotShown:
+    """A bot's row as it is shown, of a bot at that version."""
+    bot = _seen(msgspec.json.decode(body, type=BotShown), failing)
+    return msgspec.structs.replace(bot, version=version)
 
 
 def listed(body: bytes, failing: FailingBot | None) -> BotListed:

@@ -1,5 +1,6 @@
 """What a person gives as JSON, checked beyond its types, and the words for what is wrong: field, value, bounds."""
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from types import NoneType, UnionType
@@ -94,6 +95,7 @@ def setting_text(given: object) -> str:
 
 
 _JSON: dict[type, str] = {list: "an array", dict: "an object", type(None): "null"}
+_NUMBER_TEXT = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NUMBER = f"a number of at most {DECIMAL_DIGITS_MAX} digits"
 _KINDS: dict[object, str] = {int: "a whole number", Decimal: _NUMBER, bool: "true or false", str: "text"}
 
@@ -111,7 +113,7 @@ def _check(given: object, read: object, path: tuple[str, ...], bounds: Mapping[s
     elif isinstance(read, tuple | list) and isinstance(given, list):
         for number, (value, item) in enumerate(zip(given, read, strict=True)):
             _check(value, item, (*path, str(number)), bounds)
-    elif isinstance(read, Decimal) and not _is_plain(read):
+    elif isinstance(read, Decimal) and not (_is_plain(read) and _is_written_plainly(given)):
         raise BadField(_words(_Place(path, Decimal, given), bounds))
 
 
@@ -127,7 +129,8 @@ def _faulty(given: object, kind: object, path: tuple[str, ...], *, strict: bool)
         read = msgspec.convert(given, kind, strict=strict)
     except msgspec.ValidationError:
         return _Place(path, kind, given)
-    return _Place(path, kind, given) if isinstance(read, Decimal) and not _is_plain(read) else None
+    plain = not isinstance(read, Decimal) or (_is_plain(read) and _is_written_plainly(given))
+    return None if plain else _Place(path, kind, given)
 
 
 def _parts(given: object, kind: object) -> Iterator[tuple[str, object, object]]:
@@ -207,6 +210,11 @@ def _shown(value: object) -> str:
         text = repr(value)
     text = text or msgspec.json.encode(value).decode()
     return text if len(text) <= VALUE_SHOWN_MAX else f"{text[:VALUE_SHOWN_MAX]}..."
+
+
+def _is_written_plainly(given: object) -> bool:
+    """Not as only Python reads a number: with underscores, blanks, or the digits of another script."""
+    return not isinstance(given, str) or _NUMBER_TEXT.fullmatch(given) is not None
 
 
 def _is_plain(number: Decimal) -> bool:

@@ -1,6 +1,7 @@
 """Hosts a list of bots in one process: one pull of frames for all, each bot with its own stream and its own failure."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Collection, Sequence
 from datetime import datetime
 
@@ -46,11 +47,15 @@ class BotEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Who lives in a host and who has left it since it started."""
+    """Who lives in a host and who has left it since it started.
+
+    ``slowest_seconds``: the longest that a bot took for one candle since this was last asked.
+    """
 
     process_id: int
     bots: tuple[BotPresence, ...]
     ended: tuple[BotEnd, ...]
+    slowest_seconds: float = 0.0
 
 
 class HostRunner:
@@ -81,6 +86,7 @@ class HostRunner:
         self._bots: dict[BotId, BotRunner] = {}
         self._ended: dict[BotId, BotEnd] = {}
         self._seen: datetime | None = None
+        self._slowest_seconds = 0.0
         self._placing = asyncio.Lock()
         self._wake = asyncio.Event()
 
@@ -119,7 +125,9 @@ class HostRunner:
             BotPresence(bot_id=bot_id, epoch=runner.state.epoch, version=runner.version, cursor=runner.cursor)
             for bot_id, runner in self._bots.items()
         )
-        return HostStatus(process_id=process_id, bots=present, ended=tuple(self._ended.values()))
+        slowest, self._slowest_seconds = self._slowest_seconds, 0.0
+        ended = tuple(self._ended.values())
+        return HostStatus(process_id=process_id, bots=present, ended=ended, slowest_seconds=slowest)
 
     async def _claim(self, bot_id: BotId) -> None:
         runner = BotRunner(
@@ -162,9 +170,12 @@ class HostRunner:
     async def _live(self, bot_id: BotId, runner: BotRunner, reply: FeedReply) -> None:
         if self._bots.get(bot_id) is not runner:
             return
+        begun = time.monotonic()
         await self._guarded(
             bot_id, runner.observe(reply.frames, reply.faults, patience_seconds=reply.patience_seconds), runner
         )
+        took = (time.monotonic() - begun - reply.patience_seconds) / len(reply.frames)
+        self._slowest_seconds = max(self._slowest_seconds, took)
         if self._bots.get(bot_id) is runner and runner.finished:
             self._leave(bot_id, runner, "finished")
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 
 from events.bot import BotCreated
-from events.identifiers import AccountName, BotId, VenueName, account_stream, bot_stream
+from events.identifiers import AccountName, BotId, OwnerId, VenueName, account_stream, bot_stream
 from events.log import EventLog
 from oxbot.app.account_directory import is_local, market_of
 from oxbot.app.execution_plan import shared_perpetuals
@@ -17,14 +17,25 @@ from oxbot.core.venue_account import VenueAccountDecider
 PAGE = 1000
 
 
-async def check_account(log: EventLog, account: AccountName, market: VenueName) -> None:
-    """Raise ``CommandRefused`` unless the account is open and its venue is the one whose candles bots follow here."""
-    opened = (await fold_stream(log, VenueAccountDecider(), account_stream(account))).state.opened
-    if opened is None:
+async def check_account(
+    log: EventLog, account: AccountName, market: VenueName, *, granted_to: OwnerId | None = None
+) -> None:
+    """Raise ``CommandRefused`` unless the account is open and its venue is the one whose candles bots follow here.
+
+    If it must be granted to a user and is not, he is told that it is not there.
+    """
+    state = (await fold_stream(log, VenueAccountDecider(), account_stream(account))).state
+    opened = state.opened
+    if opened is None or not may_name(granted_to, state.owner):
         raise CommandRefused(f"there is no account {account}; open it first")
     needed = market_of(opened.venue, demo=opened.demo, rest=opened.rest)
     if needed != market:
         raise CommandRefused(f"account {account} trades {needed}, and the fleet's market is {market}")
+
+
+def may_name(user: OwnerId | None, granted_to: OwnerId) -> bool:
+    """Whether who creates a bot may have it name an account that is granted to that user; None may name any."""
+    return user in (None, granted_to)
 
 
 async def shortage(log: EventLog, account: AccountName) -> str | None:

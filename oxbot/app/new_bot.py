@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Protocol
 import msgspec
 
 from events.errors import OxbotError
-from events.identifiers import AccountName, BotId, FleetName, Symbol, VenueName
+from events.identifiers import HOUSE, AccountName, BotId, FleetName, OwnerId, Symbol, VenueName
 from events.values import (
     FeeCurrency,
     FeeSchedule,
@@ -60,8 +60,9 @@ class FeeTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class NewBot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person says of a bot to be created; capital in quote currency, instruments by symbol.
 
-    With an ``account`` its orders go to that account at the venue, once it is armed. A parameter that is nothing of
-    what a ``Setting`` may be raises ``ValueError`` naming it.
+    With an ``account`` its orders go to that account at the venue, once it is armed. ``owner`` is the id of the user
+    whose it is, empty for the house; what None means is for whoever was told. A parameter that is nothing of what a
+    ``Setting`` may be raises ``ValueError`` naming it.
     """
 
     bounds: ClassVar[Mapping[str, str]] = FIELD_BOUNDS
@@ -78,18 +79,38 @@ class NewBot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     leverage: Decimal | None = None
     instruments: dict[Symbol, PaperTerms] = {}
     account: AccountName | None = None
+    owner: OwnerId | None = None
 
     def __post_init__(self) -> None:
-        for name, value in self.parameters.items():
-            try:
-                setting_text(value)
-            except ValueError as error:
-                raise ValueError(f"parameter `{name}` {error}") from error
+        _check_settings(self.parameters)
 
     @property
     def settings(self) -> dict[str, str]:
         """The strategy's parameters in the text form in which strategies take them."""
-        return {name: setting_text(value) for name, value in self.parameters.items()}
+        return _settings(self.parameters)
+
+
+class NewTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person gives a bot in place of what it has; what is left out stays.
+
+    What is given stands for all of its kind: of ``limits``, ``sizing`` and ``parameters``, whatever is not said is by
+    its default, as in a new bot.
+    """
+
+    bounds: ClassVar[Mapping[str, str]] = FIELD_BOUNDS
+
+    name: str | None = None
+    parameters: Mapping[str, Setting] | None = None
+    limits: RiskLimits | None = None
+    sizing: Sizing | None = None
+
+    def __post_init__(self) -> None:
+        _check_settings(self.parameters or {})
+
+    @property
+    def settings(self) -> dict[str, str] | None:
+        """The strategy's parameters in the text form in which strategies take them."""
+        return None if self.parameters is None else _settings(self.parameters)
 
 
 class MarketTerms(Protocol):
@@ -139,21 +160,36 @@ def creation(
         paper=request.paper,
         leverage=request.leverage,
         account=request.account,
+        owner=HOUSE if request.owner is None else request.owner,
     )
 
 
-def parameter_words(refused: InvalidParameter, request: NewBot, strategies: Strategies | None) -> str:
+def parameter_words(
+    refused: InvalidParameter, parameters: Mapping[str, Setting], strategy: str, strategies: Strategies | None
+) -> str:
     """The refusal with what it leaves out: the value, what it may be, and how what was no text was read."""
-    texts = request.settings
-    others = [f"{name}={texts[name]}" for name, value in request.parameters.items() if not isinstance(value, str)]
+    texts = _settings(parameters)
+    others = [f"{name}={texts[name]}" for name, value in parameters.items() if not isinstance(value, str)]
     as_text = f" (read as text: {', '.join(others)})" if others else ""
     named = re.search(r"at `\$\.(\w+)`", str(refused))
     if named is None or strategies is None:
         return f"{refused}{as_text}"
-    known = {each.name: each for each in shown(strategies, request.strategy).parameters}
+    known = {each.name: each for each in shown(strategies, strategy).parameters}
     parameter, value = known[named[1]], texts.get(named[1])
     may_be = ", ".join(filter(None, [parameter.type, parameter.bounds]))
     return f"{refused}: {parameter.name} must be {may_be}, not {value}{as_text}"
+
+
+def _settings(parameters: Mapping[str, Setting]) -> dict[str, str]:
+    return {name: setting_text(value) for name, value in parameters.items()}
+
+
+def _check_settings(parameters: Mapping[str, Setting]) -> None:
+    for name, value in parameters.items():
+        try:
+            setting_text(value)
+        except ValueError as error:
+            raise ValueError(f"parameter `{name}` {error}") from error
 
 
 def _instruments(request: NewBot, market: MarketTerms) -> tuple[Instrument, ...]:

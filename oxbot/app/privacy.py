@@ -53,7 +53,8 @@ class Privacy:
     undone. The credential goes first, so that nobody signs in as a person without a name. Restored from a backup, keys
     and credentials that the log says are erased are destroyed again in the same way.
 
-    An access token that was issued before is good until it expires. The username is free for another account.
+    Its sessions and tokens go with the credential, and whoever follows the log refuses an access token that was issued
+    before. The username is free for another account.
     """
 
     def __init__(
@@ -74,21 +75,16 @@ class Privacy:
     async def erase(self, user: str, reason: str) -> Erasure:
         """Erase the person of that account name or id; again sees to it that nothing was left.
 
-        Raises ``UnknownUser``, or what the log or the stores raise when they do not answer: then try again.
+        Raises ``UnknownUser``; ``LastAdmin`` where that would leave others without an administrator; or what the log or
+        the stores raise when they do not answer: then try again.
         """
-        user_id = await self._find(user)
-        await self.finish()
-        subject = subject_of(user_id)
-        fact = SubjectErased(subject=subject, reason=reason)
-        event_id = EventId(uuid5(_ERASURES, subject))
-        event = NewEvent(event_id=event_id, occurred_at=self._now(), fact=fact, metadata=self._metadata)
-        try:
-            await self._log.append(SYSTEM_STREAM, [event], expected=ANY_VERSION)
-        except EventIdReused:
-            # Erased before, for another reason, which stands.
-            logger.info("erased_before", subject=subject)
-        await self._carry_out(subject)
-        return Erasure(subject, tuple(found.position for found in await self._values(user_id) if found.plain))
+        return await self._erase(await self._find(user), reason)
+
+    async def erase_account(self, user_id: UserId, reason: str) -> Erasure:
+        """Erase the person of the account of this id, whoever has a name like it. Raises as ``erase``."""
+        if await self._listed(user_id) is None:
+            raise UnknownUser("there is no such account")
+        return await self._erase(user_id, reason)
 
     async def finish(self) -> int:
         """Carry out the erasures in the log that were not yet; answers how many it looked at.
@@ -108,6 +104,22 @@ class Privacy:
     async def show(self, user: str) -> Sequence[PersonalValue]:
         """Every personal field that the log holds of the account of that name or id. Raises ``UnknownUser``."""
         return await self._values(await self._find(user))
+
+    async def _erase(self, user_id: UserId, reason: str) -> Erasure:
+        if any(other.user_id != user_id for other in await self._credentials.all()):
+            await self._credentials.change_standing(user_id, disabled=True, at=self._now())
+        await self.finish()
+        subject = subject_of(user_id)
+        fact = SubjectErased(subject=subject, reason=reason)
+        event_id = EventId(uuid5(_ERASURES, subject))
+        event = NewEvent(event_id=event_id, occurred_at=self._now(), fact=fact, metadata=self._metadata)
+        try:
+            await self._log.append(SYSTEM_STREAM, [event], expected=ANY_VERSION)
+        except EventIdReused:
+            # Erased before, for another reason, which stands.
+            logger.info("erased_before", subject=subject)
+        await self._carry_out(subject)
+        return Erasure(subject, tuple(found.position for found in await self._values(user_id) if found.plain))
 
     async def _find(self, user: str) -> UserId:
         named, listed = await self._named(user), await self._listed(UserId(user.removeprefix(USER_STREAM_PREFIX)))

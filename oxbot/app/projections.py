@@ -1,6 +1,7 @@
 """What readers may know of the projections: how far each is, why one stands still, and when a position is reached."""
 
 import asyncio
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from events.errors import OxbotError
@@ -66,6 +67,10 @@ class Projections:
     async def head(self) -> int:
         """The log's last position."""
         return await self._log.head()
+
+    async def position_at(self, time: datetime) -> int:
+        """The last position that the log had at that time."""
+        return await self._log.position_at(time)
 
     async def reach(self, position: int, *, projection: str = SERVING) -> None:
         """Return once the serving views are built up to the position. Raises ``PositionNotReached`` after a while.

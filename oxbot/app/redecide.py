@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from events.advice import AdviceAbstained, AdviceReceived, AdviceRequested, Sentiment
 from events.bot import (
+    BotArchived,
     BotArmed,
     BotClaimed,
+    BotConfigured,
     BotCreated,
     BotDisarmed,
     BotFact,
@@ -21,6 +23,7 @@ from events.bot import (
     CapitalDeposited,
     CapitalWithdrawn,
     DecisionMade,
+    ExitOrdered,
     TradingStateSet,
 )
 from events.identifiers import BotId, Symbol, bot_stream
@@ -44,8 +47,11 @@ _GIVEN = (
     BotStarted,
     BotPaused,
     BotStopped,
+    BotArchived,
     BotArmed,
     BotDisarmed,
+    BotConfigured,
+    ExitOrdered,
     TradingStateSet,
     CapitalDeposited,
     CapitalWithdrawn,
@@ -54,7 +60,7 @@ _GIVEN = (
 )
 """Facts that people or processes caused; all others are what a cycle decides."""
 
-_OF_NO_CANDLE = (CapitalDeposited, CapitalWithdrawn, AdviceReceived, AdviceAbstained)
+_OF_NO_CANDLE = (CapitalDeposited, CapitalWithdrawn, AdviceReceived, AdviceAbstained, BotConfigured, ExitOrdered)
 """Those that came between two candles without saying so; the bot knew of them at its next append, if not before."""
 
 
@@ -95,12 +101,13 @@ async def redecide(bot_id: BotId, *, log: EventLog, candles: CandleStore, decide
     Every cycle must lead to exactly the facts on record, and every candle between two cycles to none; of a live bot
     those between are not decided on. A status counts from the candle that its fact names. Where a notice says that the
     bot learnt of it later, or where an older fact names no candle and would have made the bot act on one that left no
-    fact, it may have come just after that candle. So may money that came or went, and what a model answered.
+    fact, it may have come just after that candle. So may money that came or went, what a model answered,
+    other terms, and the order to leave a position.
     """
     events = await log.read_stream(bot_stream(bot_id))
     facts: list[BotFact] = [event.fact for event in events if not isinstance(event.fact, StreamEnded)]  # type: ignore[misc]  # a bot's stream holds a bot's facts
     live = bool(facts) and isinstance(facts[0], BotCreated) and facts[0].account is not None
-    life = _Life(bot_id, decider, live=live)
+    life = _Life(bot_id, decider, live=live, capacity=_capacity(facts, decider))
     frames = _frames(candles, facts, live=live)
     for span in _spans(facts, live=live):
         life.given(span.given)
@@ -114,8 +121,9 @@ async def redecide(bot_id: BotId, *, log: EventLog, candles: CandleStore, decide
 class _Life:
     """A bot under re-examination."""
 
-    def __init__(self, bot_id: BotId, decider: BotDecider, *, live: bool) -> None:
+    def __init__(self, bot_id: BotId, decider: BotDecider, *, live: bool, capacity: int) -> None:
         self._bot_id = bot_id
+        self._capacity = capacity
         self._live = live
         self._decider = decider
         self._states: list[BotState] = [decider.initial]
@@ -167,8 +175,7 @@ class _Life:
 
     def _see(self, frame: Frame) -> None:
         if self._view is None:
-            state = self._states[-1]
-            self._view = MarketView.of(state.configuration.market, capacity=self._decider.window(state))
+            self._view = MarketView.of(self._states[-1].configuration.market, capacity=self._capacity)
         self._view.push(frame)
         self._frames += not self._live
 
@@ -196,6 +203,16 @@ class _Life:
         self._facts += len(recorded)
         self._decisions += sum(isinstance(fact, DecisionMade) for fact in recorded)
         return None
+
+
+def _capacity(facts: Sequence[BotFact], decider: BotDecider) -> int:
+    """How many candles it ever had to be shown, under whichever terms."""
+    most, state = 0, decider.initial
+    for fact in facts:
+        if isinstance(fact, BotCreated | BotConfigured):
+            state = decider.evolve(state, fact)
+            most = max(most, decider.window(state))
+    return most
 
 
 class _Frames:

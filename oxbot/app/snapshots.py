@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from types import TracebackType
 from typing import Generic, Literal, Protocol, Self, TypeVar
@@ -64,7 +64,8 @@ class Snapshots(Generic[StateT]):
         self._store = store
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(kind)
-        self._fingerprint = fold_fingerprint(kind)
+        folded: type = kind
+        self._fingerprint = fold_fingerprint(folded)
         self._every = every
         self._waiting: dict[StreamId, tuple[Folded[StateT], EventId]] = {}
         self._writing: asyncio.Task[None] | None = None
@@ -145,8 +146,9 @@ class Snapshots(Generic[StateT]):
         say("snapshot_ignored", stream=snapshot.stream, version=snapshot.version, fault=fault)
 
 
-def fold_fingerprint(kind: type, packages: Sequence[str] = FOLD_PACKAGES) -> str:
-    """A digest of the state's schema and of all code that facts go through on their way into it.
+@cache
+def fold_fingerprint(kind: type, packages: tuple[str, ...] = FOLD_PACKAGES) -> str:
+    """A digest of the state's schema and of all code that facts go through on their way into it, read but once.
 
     Any change there makes every older snapshot another program's: a fold that has changed without anybody noting it
     must not go on from what it would not have folded itself.

@@ -108,6 +108,7 @@ class SupervisorRunner:
         self._backoff = _Backoff()
         self._failures = Failures(failing)
         self._reports: dict[str, HostReport] = {}
+        self._slowest: dict[str, float] = {}
 
     async def run(self) -> None:
         """Reconcile once a period until cancelled."""
@@ -132,6 +133,11 @@ class SupervisorRunner:
             await self._hosts.wake()
         except HostUnavailable as unavailable:
             logger.warning("process_unavailable", error=str(unavailable))
+
+    def slowest(self) -> dict[str, float]:
+        """For each host how long its slowest cycle took since this was last asked, in seconds."""
+        slowest, self._slowest = self._slowest, {}
+        return slowest
 
     def reports(self) -> tuple[HostReport, ...]:
         """Every host as it was last seen."""
@@ -178,6 +184,7 @@ class SupervisorRunner:
         await self._hosts.ensure(host)
         status = await self._hosts.status(host)
         self._reports[host] = HostReport(host=host, status=status)
+        self._slowest[host] = max(self._slowest.get(host, 0.0), status.slowest_seconds)
         for end in status.ended:
             self._note_end(status.process_id, end)
         present = {presence.bot_id for presence in status.bots}

@@ -1,5 +1,6 @@
 """What people do to accounts at venues: open them, set their keys, arm, disarm, kill. All through ``handle``."""
 
+import copy
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ import msgspec
 from events.account import KillPolicy
 from events.envelope import Metadata
 from events.errors import OxbotError
-from events.identifiers import AccountName, VenueName, account_stream
+from events.identifiers import AccountName, OwnerId, VenueName, account_stream
 from events.log import EventLog
 from oxbot.app.account_directory import AccountDirectory
 from oxbot.app.handle import Folded, fold_stream, handle
@@ -21,6 +22,7 @@ from oxbot.core.venue_account import (
     AccountState,
     ArmAccount,
     DisarmAccount,
+    GrantAccount,
     OpenAccount,
     RequestKill,
     SetKeys,
@@ -106,6 +108,12 @@ class VenueAccounts:
         self._decider = VenueAccountDecider()
         self._directory = AccountDirectory(log)
 
+    def over(self, log: Callable[[EventLog], EventLog]) -> "VenueAccounts":
+        """The same commands over what is made of their log, for one request."""
+        other = copy.copy(self)
+        vars(other).update(_log=log(self._log))
+        return other
+
     async def open(self, wanted: OpenAccount, *, by: str | None = None) -> None:
         """Make the account known; again in the same terms changes nothing.
 
@@ -136,6 +144,11 @@ class VenueAccounts:
         await self._keys.put(account, opened.venue, keys)
         await self._handle(account, SetKeys(fingerprint), by=by)
         return fingerprint
+
+    async def grant(self, account: AccountName, owner: OwnerId, *, by: str | None = None) -> None:
+        """Let that user's bots name the account, and no other user's; to the house, no user's. ``UnknownAccount``."""
+        await self._known(account)
+        await self._handle(account, GrantAccount(owner), by=by)
 
     async def arm(self, account: AccountName, until: datetime, *, by: str | None = None) -> None:
         """Let entries through until then, 30 days ahead at most. Raises ``UnknownAccount`` or ``CommandRefused``."""

@@ -1,12 +1,14 @@
 """The ports to the stored views: to write them with their checkpoint, to build them anew beside, and to read them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from events.errors import OxbotError
-from events.identifiers import BotId, EventId
+from events.identifiers import HOUSE, BotId, EventId, OwnerId
 from oxbot.views.fold import Poison, RowChange
 from oxbot.views.rows import ViewName
 
@@ -52,6 +54,14 @@ class StoredRow(NamedTuple):
     def bot_id(self) -> BotId:
         """The owner, of a row about a bot."""
         return BotId(self.owner)
+
+
+class Found(NamedTuple):
+    """One row's JSON, None if there is no such row, with the position that its views and the log had come to then."""
+
+    body: bytes | None
+    position: int
+    head: int
 
 
 class Standing(NamedTuple):
@@ -157,8 +167,10 @@ class RowReader(Protocol):
         """An owner's rows after a key, in order of key."""
         ...
 
-    async def across(self, view: ViewName, *, after_bot: str = "", limit: int) -> list[StoredRow]:
-        """The single-row views (bots, portfolios) across all bots, in order of bot id."""
+    async def across(
+        self, view: ViewName, *, of_owners: Collection[OwnerId] | None = None, after_bot: str = "", limit: int
+    ) -> list[StoredRow]:
+        """The single-row views (bots, portfolios) across all bots, or those of some owners, in order of bot id."""
         ...
 
 
@@ -179,12 +191,20 @@ class Snapshot(RowReader, Protocol):
         """Every row of every view, each view in order of owner and key."""
         ...
 
+    async def version_of(self, bot_id: BotId) -> int:
+        """The version of the bot's stream in the log at this position, 0 if there is no such stream there."""
+        ...
+
 
 class ViewReader(RowReader, Protocol):
     """Reads rows as they are; several reads at one position where that matters."""
 
     async def position(self, projection: str = SERVING) -> int:
         """The position up to which the projection's serving views are built."""
+        ...
+
+    async def found(self, view: ViewName, owner: str, key: str = "") -> Found:
+        """One row as in a snapshot of its projection, at the cost of a single read. Raises ``UnknownProjection``."""
         ...
 
     def snapshot(self, projection: str = SERVING) -> AbstractAsyncContextManager[Snapshot]:
@@ -194,3 +214,12 @@ class ViewReader(RowReader, Protocol):
     async def standings(self) -> list[Standing]:
         """Every build of every projection, in order of name, the serving one first."""
         ...
+
+
+def owner_of(bot: bytes) -> OwnerId:
+    """Whose a bot is, by its row in the view of bots; what says nothing of it is older than owners: the house's."""
+    return msgspec.json.decode(bot, type=_Owned).owner
+
+
+class _Owned(msgspec.Struct, frozen=True):
+    owner: OwnerId = HOUSE

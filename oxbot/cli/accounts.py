@@ -23,6 +23,7 @@ from oxbot.cli.audit_words import printable
 from oxbot.cli.columns import print_rows
 from oxbot.cli.inputs import MOMENT, InvalidInput, parse_until
 from oxbot.cli.installation import Installation, open_installation
+from oxbot.cli.owners import owner_meant, owner_words
 from oxbot.config import Secret, load_settings
 from oxbot.core.venue_account import OpenAccount
 from oxbot.logs import configure_logs
@@ -111,6 +112,21 @@ def rotate_key(
 
 
 @app.command()
+def grant(
+    name: _Name,
+    to: Annotated[str, typer.Option(help="The user's name or id; empty for no user's bots.")],
+) -> None:
+    """Let one user's bots name an account, and no other user's; administrators' always may. Bots that trade go on."""
+
+    async def work(installation: Installation) -> None:
+        owner = await owner_meant(installation, to)
+        await _accounts(installation).grant(AccountName(name), owner)
+        sys.stdout.write(f"account {name} is granted to {owner_words(owner)}\n")
+
+    _run(work)
+
+
+@app.command()
 def arm(
     name: _Name,
     until: Annotated[str | None, typer.Option(help="Until that moment.")] = None,
@@ -180,6 +196,7 @@ def described(account: AccountDetails) -> list[str]:
         f"armed       {_moment(account.armed_until)}",
         f"reconciled  {reconciled if account.reconciled else 'no'}",
         f"bots        {', '.join(account.bots) or 'none'}",
+        f"granted to  {account.owner or 'nobody'}",
     ]
     lines += [f"leverage    {symbol} {leverage}" for symbol, leverage in account.leverages.items()]
     lines += [

@@ -11,6 +11,7 @@ from oxbot.app.failing import BotShown
 from oxbot.app.fleet_report import BotResult
 from oxbot.cli.audit_words import printable
 from oxbot.cli.columns import print_rows
+from oxbot.cli.owners import owner_words
 from oxbot.core.risk import limits_table
 from oxbot.core.risk_limits import value_text
 from oxbot.views.setup import InForce, InstrumentInForce, LimitsInForce
@@ -55,6 +56,7 @@ def _fields(bot: BotShown, result: BotResult) -> Iterator[tuple[str, str]]:
         names = (*names, "halted")
     for name in names:
         yield name, _text(getattr(bot, name))
+    yield "owner", owner_words(bot.owner_id)
     for name in _RESULT:
         yield name, _text(getattr(result, name))
     yield "trades", str(len(result.trades))

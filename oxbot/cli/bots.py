@@ -1,4 +1,4 @@
-"""``oxbot bots``: create, list, show, start, pause, stop, halt, arm and fund the bots of the main fleet."""
+"""``oxbot bots``: create, list, show, configure, start, stop, halt, arm and fund the bots of the main fleet."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import typer
@@ -31,7 +31,8 @@ from oxbot.cli.bots_named import bot_meant
 from oxbot.cli.columns import print_rows
 from oxbot.cli.inputs import MOMENT, InvalidInput, parse_amount, parse_parameters, parse_symbols, parse_until
 from oxbot.cli.installation import Installation, open_installation
-from oxbot.cli.new_bot import new_bot
+from oxbot.cli.new_bot import new_bot, new_terms
+from oxbot.cli.owners import owner_meant
 from oxbot.config import load_settings
 from oxbot.core.money import text
 from oxbot.logs import configure_logs
@@ -39,7 +40,9 @@ from oxbot.views.rows import BotLine, PortfolioRow
 from oxbot.wiring.strategies import installed_strategies
 
 app = typer.Typer(
-    name="bots", no_args_is_help=True, help="Create, list, show, start, pause, stop, halt, arm and fund bots."
+    name="bots",
+    no_args_is_help=True,
+    help="Create, list, configure, start, pause, stop, halt, arm and fund bots.",
 )
 
 PAGE = 500
@@ -88,6 +91,9 @@ def create(
     account: Annotated[
         str | None, typer.Option(help="Trade with real money: the account at the fleet's venue that its orders go to.")
     ] = None,
+    owner: Annotated[
+        str | None, typer.Option(help="Whose it is: a user's name or id; the house's unless given.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -112,7 +118,9 @@ def create(
     installed_strategies()
 
     async def work(installation: Installation) -> None:
-        _say(await installation.commands("cli").create(request), as_json=as_json)
+        whose = await owner_meant(installation, request.owner if owner is None else owner)
+        wanted = msgspec.structs.replace(request, owner=whose)
+        _say(await installation.commands("cli").create(wanted), as_json=as_json)
 
     _run(work)
 
@@ -130,9 +138,59 @@ def pause(bot: _BotArgument, reason: str = "", as_json: _Json = False) -> None:
 
 
 @app.command()
-def stop(bot: _BotArgument, reason: str = "", as_json: _Json = False) -> None:
-    """End a bot for good: what it holds is sold at the next open."""
-    _command(bot, lambda commands, bot_id: commands.stop(bot_id, reason), as_json=as_json)
+def stop(
+    bot: _BotArgument,
+    reason: str = "",
+    policy: Annotated[
+        Literal["close", "keep"],
+        typer.Option(help="What it holds is sold at the next open, or kept until its own stops and targets close it."),
+    ] = "close",
+    as_json: _Json = False,
+) -> None:
+    """End a bot for good, and sell what it holds at the next open or keep it with its exits."""
+    _command(bot, lambda commands, bot_id: commands.stop(bot_id, reason, policy=policy), as_json=as_json)
+
+
+@app.command()
+def archive(bot: _BotArgument, reason: _Reason = "", as_json: _Json = False) -> None:
+    """Put away a stopped bot that holds nothing; lists leave it out."""
+    _command(bot, lambda commands, bot_id: commands.archive(bot_id, reason), as_json=as_json)
+
+
+@app.command()
+def forceexit(
+    bot: _BotArgument,
+    symbols: Annotated[str | None, typer.Option(help="In these alone, separated by commas.")] = None,
+    reason: _Reason = "",
+    as_json: _Json = False,
+) -> None:
+    """Let a bot leave what it holds, whatever its strategy thinks: at the next open, at a venue at once."""
+    told = () if symbols is None else parse_symbols(symbols)
+    _command(bot, lambda commands, bot_id: commands.force_exit(bot_id, told, reason), as_json=as_json)
+
+
+@app.command()
+def configure(
+    bot: _BotArgument,
+    name: Annotated[str | None, typer.Option(help="Another name for people.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A strategy parameter, name=value; may come again.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A field of limits or sizing, such as limits.drawdown_max=0.2; may come again."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Give a bot other terms from its next candle on; whatever is not said stays as it is."""
+    parameters = [f"parameters.{known}={value}" for known, value in parse_parameters(param or []).items()]
+    installed_strategies()
+
+    async def work(installation: Installation) -> None:
+        bot_id = bot_meant(bot, await _all(installation, "bots"))
+        commands = installation.commands("cli")
+        wanted = new_terms(await commands.terms(bot_id), {"name": name}, parameters + (settings or []))
+        _say(await commands.configure(bot_id, wanted), as_json=as_json)
+
+    _run(work)
 
 
 @app.command()
@@ -200,14 +258,15 @@ def show(bot: _BotArgument, as_json: _Json = False) -> None:
     async def work(installation: Installation) -> None:
         stores = installation.stores
         bot_id = bot_meant(bot, await _all(installation, "bots"))
-        body = await stores.views.row("bots", bot_id)
+        async with stores.views.snapshot() as views:
+            body, version = await views.row("bots", bot_id), await views.version_of(bot_id)
         if body is None:
             raise UnknownBot(f"there is no bot {bot}")
         failing = await _failing(installation)
         equity = EquityReader(stores.views, stores.candles, EverythingStoredIsClosed())
         models = read_model_table(load_settings(os.environ).models)
         result = await FleetReporter(stores.views, equity, models).bot(bot_id)
-        found = shown(body, failing.get(bot_id))
+        found = shown(body, failing.get(bot_id), version=version)
         if not as_json:
             print_bot(found, result)
             return

@@ -45,7 +45,7 @@ from oxbot.core.candles import Candle, Series, timeframe_duration
 from oxbot.core.strategy import advice_terms
 from oxbot.logs import configure_logs
 from oxbot.views.rows import BotLine
-from oxbot.wiring.api import ApiPlan, serve_api
+from oxbot.wiring.api import ApiPlan, exposure, serve_api
 from oxbot.wiring.connections import FIXED
 from oxbot.wiring.database import open_database
 from oxbot.wiring.market import PlayedMarket, Speed
@@ -323,6 +323,7 @@ class Demo:
             market_time=self._market,
             announce=self._progress.announce,
             models=read_model_table(self._settings.models),
+            **exposure(self._settings),
         )
 
     async def _report(self, stores: Stores, bot_ids: Sequence[BotId], rate: float) -> FleetResult:

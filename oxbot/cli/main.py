@@ -6,14 +6,17 @@ import sys
 import traceback
 from collections.abc import Iterable
 from importlib import import_module
+from uuid import uuid4
 
 import typer
 
 from events.errors import OxbotError
 from oxbot.adapters.database import explained
+from oxbot.app.correlation import correlated
 
 COMMANDS = {
     "accounts": "oxbot.cli.accounts",
+    "alerts": "oxbot.cli.alerts",
     "archive": "oxbot.cli.archive",
     "audit": "oxbot.cli.audit",
     "bots": "oxbot.cli.bots",
@@ -25,13 +28,18 @@ COMMANDS = {
     "projections": "oxbot.cli.projections",
     "risk": "oxbot.cli.risk",
     "strategies": "oxbot.cli.strategies",
+    "tokens": "oxbot.cli.tokens",
+    "trace": "oxbot.cli.trace",
+    "users": "oxbot.cli.users",
     "arena": "oxbot.cli.arena",
     "compare": "oxbot.cli.compare",
+    "doctor": "oxbot.cli.doctor",
     "exchange": "oxbot.cli.exchange",
     "parity": "oxbot.cli.parity",
     "replay": "oxbot.cli.replay",
     "demo": "oxbot.cli.demo",
     "up": "oxbot.cli.up",
+    "api": "oxbot.cli.api",
 }
 """Where each command is: its module is imported when it is asked for, all of them take a second."""
 
@@ -65,7 +73,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         named = COMMANDS.keys() & sys.argv[1:2]
-        application(named or COMMANDS)(standalone_mode=True)
+        with correlated(uuid4()):
+            application(named or COMMANDS)(standalone_mode=True)
     except (Exception, BaseExceptionGroup, KeyboardInterrupt) as error:  # noqa: BLE001  # the last to be asked
         raise SystemExit(end(error, debug=os.environ.get("OXBOT_LOG_LEVEL") == "debug")) from None
 

@@ -1,11 +1,15 @@
-"""What ``oxbot bots create`` was told of a new bot: a file that is the API's body, options, or both."""
+"""What ``oxbot bots create`` and ``configure`` were told: a file that is the API's body, options, or both."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
+from events.bot import BotCreated
+from events.values import Sizing
 from oxbot.app.given import BadField, exact_number, read_given
-from oxbot.app.new_bot import NewBot
+from oxbot.app.new_bot import NewBot, NewTerms
 from oxbot.cli.inputs import InvalidInput
 
 FILE_BYTES_MAX = 64 * 1024
@@ -26,6 +30,30 @@ def new_bot(file: Path | None, options: Mapping[str, object], settings: Sequence
         return read_given(body, NewBot, strict=False)
     except BadField as error:
         raise InvalidInput(f"the new bot cannot be read: {error}") from error
+
+
+def new_terms(now: BotCreated, options: Mapping[str, object], settings: Sequence[str]) -> NewTerms:
+    """What a bot is to have where that differs from how it would be created ``now``; said as for ``new_bot``.
+
+    Raises ``InvalidInput``.
+    """
+    chosen = {name: value for name, value in options.items() if value is not None}
+    _check_settings(chosen, settings)
+    body: dict[str, object] = dict(chosen)
+    known: dict[str, object] = {
+        "parameters": {parameter.name: parameter.value for parameter in now.strategy.parameters},
+        "limits": msgspec.to_builtins(now.limits),
+        "sizing": msgspec.to_builtins(now.sizing or Sizing()),
+    }
+    for setting in settings:
+        group = setting.partition("=")[0].partition(".")[0]
+        if group in known:
+            body.setdefault(group, known[group])
+        _set(body, setting)
+    try:
+        return read_given(body, NewTerms, strict=False)
+    except BadField as error:
+        raise InvalidInput(f"the bot's new terms cannot be read: {error}") from error
 
 
 def _read(file: Path) -> dict[str, object]:

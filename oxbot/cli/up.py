@@ -13,16 +13,15 @@ import typer
 from rich.console import Console
 
 from actors.environment import prepare_embedded
-from oxbot.adapters.model_table import read_model_table
 from oxbot.app.account_directory import AccountDirectory
-from oxbot.app.equity import EverythingStoredIsClosed
 from oxbot.app.venue_accounts import check_addresses
+from oxbot.cli.api import api_plan
 from oxbot.cli.inputs import InvalidInput, parse_speed, parse_symbols
-from oxbot.cli.installation import MAIN_FLEET, MARKET_BEGINS_AT, Installation, main_commands, open_installation
+from oxbot.cli.installation import MAIN_FLEET, MARKET_BEGINS_AT, Installation, open_installation
 from oxbot.config import Settings, load_settings
 from oxbot.core.candles import timeframe_duration
 from oxbot.logs import configure_logs
-from oxbot.wiring.api import ApiPlan, serve_api
+from oxbot.wiring.api import serve_api
 from oxbot.wiring.market import LiveSyntheticMarket, MarketPlan, Speed
 from oxbot.wiring.models import models_plan, paced, take_keys
 from oxbot.wiring.notifier import check_targets
@@ -111,7 +110,7 @@ async def run_up(settings: Settings, *, speed: float, choice: VenueChoice | None
             f"[dim]oxbot:[/dim] venue {terms.venue}, market time {speed:g} times as fast as the clock",
             highlight=False,
         )
-        await serve_beside(serve_api(_api(installation, console)), fleet.tend())
+        await serve_beside(serve_api(api_plan(installation, console)), fleet.tend())
 
 
 async def serve_beside(serving: Coroutine[None, None, None], tending: Coroutine[None, None, None]) -> None:
@@ -167,18 +166,3 @@ async def _looked(choice: VenueChoice, known: KeptChoice | None) -> KeptChoice:
         raise InvalidInput(f"the market of {choice.venue} cannot be followed: {looked.refusal}")
     logger.warning("venue_not_reached", venue=choice.venue, error=looked.refusal)
     return KeptChoice(choice=choice, begins_at=known.begins_at, instruments=known.instruments)
-
-
-def _api(installation: Installation, console: Console) -> ApiPlan:
-    settings = installation.settings
-    return ApiPlan(
-        host=settings.api_host,
-        port=settings.api_port,
-        home=settings.home,
-        database=installation.database,
-        commands=lambda stores: main_commands(stores, installation.settings, actor="api"),
-        market_time=EverythingStoredIsClosed(),
-        announce=lambda text: console.print(f"[bold]oxbot:[/bold] {text}", highlight=False, soft_wrap=True),
-        venue_key=settings.venue_key,
-        models=read_model_table(settings.models),
-    )

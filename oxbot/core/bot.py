@@ -9,8 +9,10 @@ import msgspec
 
 from events.advice import Sentiment
 from events.bot import (
+    BotArchived,
     BotArmed,
     BotClaimed,
+    BotConfigured,
     BotCreated,
     BotDisarmed,
     BotFact,
@@ -20,10 +22,15 @@ from events.bot import (
     BotStopped,
     CapitalDeposited,
     CapitalWithdrawn,
+    ExitOrdered,
+    StopPolicy,
+    TermsTaken,
     TradingState,
     TradingStateSet,
 )
+from events.errors import OxbotError
 from events.identifiers import Symbol
+from events.values import RiskLimits, Sizing, StrategyReference
 from oxbot.core.advice import RecordAdvice, recorded_advice
 from oxbot.core.advice_cycle import due
 from oxbot.core.candles import Frame, timeframe_duration
@@ -35,6 +42,7 @@ from oxbot.core.creation import (
     check_amount,
     check_creation,
     check_strategy,
+    check_terms,
 )
 from oxbot.core.cycle import Cycle, Outside
 from oxbot.core.entry import Fleet, candles_needed
@@ -42,13 +50,13 @@ from oxbot.core.market_view import MarketView
 from oxbot.core.money import exact, text
 from oxbot.core.refused import CommandRefused
 from oxbot.core.reports import ForceExit, RecordProgress, force_exits, recorded
-from oxbot.core.state import INITIAL, BotState, Standing, evolve, standing_at
+from oxbot.core.state import INITIAL, BotState, Standing, evolve, standing_at, taken
 from oxbot.core.strategy import Strategies, advice_terms
 
 __all__ = [
-    "ArmBot", "BotCommand", "BotDecider", "ClaimBot", "CommandRefused", "DepositCapital", "DisarmBot", "ForceExit",
-    "Lived", "NoticeStatus", "ObserveFrame", "PauseBot", "RecordAdvice", "RecordProgress", "SetTradingState",
-    "StartBot", "StopBot", "WithdrawCapital",
+    "ArchiveBot", "ArmBot", "BotCommand", "BotDecider", "ClaimBot", "CommandRefused", "ConfigureBot", "DepositCapital",
+    "DisarmBot", "ForceExit", "Lived", "NoticeStatus", "ObserveFrame", "OrderExit", "PauseBot", "RecordAdvice",
+    "RecordProgress", "SetTradingState", "StartBot", "StopBot", "ViewTooShort", "WithdrawCapital",
 ]  # fmt: skip
 
 
@@ -66,10 +74,39 @@ class PauseBot(msgspec.Struct, frozen=True):
 
 
 class StopBot(msgspec.Struct, frozen=True):
-    """Close everything at the next open and end. For ``effective_at`` see ``StartBot``."""
+    """End: close everything at the next open, or keep what is held until its own stops and targets close it.
+
+    A stopped bot that keeps what it holds can still be told to close it. For ``effective_at`` see ``StartBot``.
+    """
 
     reason: str = ""
     effective_at: datetime | None = None
+    policy: StopPolicy = "close"
+
+
+class ArchiveBot(msgspec.Struct, frozen=True):
+    """Put a stopped bot away that holds nothing."""
+
+    reason: str = ""
+
+
+class OrderExit(msgspec.Struct, frozen=True):
+    """Leave what is held in these symbols, or in all if none is named."""
+
+    symbols: tuple[Symbol, ...] = ()
+    reason: str = ""
+
+
+class ConfigureBot(msgspec.Struct, frozen=True, kw_only=True):
+    """Give the bot other terms, where they are not None, from the next candle that it decides on; a name at once.
+
+    ``parameters`` are all that its strategy is to have; those left out stand at their defaults.
+    """
+
+    name: str | None = None
+    parameters: Mapping[str, str] | None = None
+    limits: RiskLimits | None = None
+    sizing: Sizing | None = None
 
 
 class SetTradingState(msgspec.Struct, frozen=True):
@@ -161,8 +198,18 @@ ManageBot = (
     | NoticeStatus
     | ArmBot
     | DisarmBot
+    | ArchiveBot
+    | OrderExit
 )
-BotCommand = CreateBot | ManageBot | ObserveFrame | RecordProgress | ForceExit | RecordAdvice
+BotCommand = CreateBot | ConfigureBot | ManageBot | ObserveFrame | RecordProgress | ForceExit | RecordAdvice
+
+
+class ViewTooShort(OxbotError):
+    """The bot has been given terms that look further back than the view it was shown; ``count`` candles are needed."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"the bot must be shown {count} candles of each symbol")
+        self.count = count
 
 
 class BotDecider:
@@ -199,10 +246,16 @@ class BotDecider:
                 return force_exits(command, state)
             if isinstance(command, RecordAdvice):
                 return list(recorded_advice(command, state.advice))
+            if isinstance(command, ConfigureBot):
+                return self._configure(command, state)
             return _manage(command, state)
 
     def window(self, state: BotState) -> int:
-        """How many candles of each symbol the bot must be shown."""
+        """How many candles of each symbol the bot must be shown, under its terms and those it was given."""
+        now = self._window(state)
+        return now if state.proposed is None else max(now, self._window(taken(state)))
+
+    def _window(self, state: BotState) -> int:
         return max(self._strategies.bind(state.configuration.strategy).window, candles_needed(state))
 
     def asks_at(self, state: BotState, open_time: datetime) -> bool:
@@ -215,6 +268,12 @@ class BotDecider:
         if not state.exists or command.epoch != state.epoch or seen:
             return []
         noticed = _notice(command.lived, state)
+        if state.proposed is not None:
+            if (needed := self.window(state)) > command.view.capacity:
+                raise ViewTooShort(needed)
+            begun = TermsTaken(at=command.frame.open_time)
+            noticed.append(begun)
+            state = evolve(state, begun)
         strategy = self._strategies.bind(state.configuration.strategy)
         outside = Outside(command.fleet, command.data_faults, command.sentiments, command.account_fault)
         cycle = Cycle(state, strategy, command.frame, command.view, outside)
@@ -229,12 +288,7 @@ class BotDecider:
         check_creation(command)
         strategy = self._strategies.refer(command.strategy, command.parameters)
         check_strategy(strategy, command.market)
-        wanted = self._strategies.bind(strategy).size_fraction_max
-        if wanted > command.limits.position_fraction_max:
-            raise InvalidCommand(
-                f"bot {command.name}: size_fraction {text(wanted)} is more of its capital than the limit "
-                f"position_fraction_max {text(command.limits.position_fraction_max)} allows"
-            )
+        self._check_size(command.name, strategy, command.limits)
         created = BotCreated(
             bot_id=command.bot_id,
             fleet=command.fleet,
@@ -248,6 +302,7 @@ class BotDecider:
             paper=command.paper,
             leverage=command.leverage,
             account=command.account,
+            owner=command.owner,
         )
         deposited = CapitalDeposited(amount=command.capital, reference=INITIAL_CAPITAL)
         if command.trading == "active":
@@ -256,6 +311,39 @@ class BotDecider:
             state=command.trading, reason=AS_ITS_FLEET, scope="fleet", effective_at=command.market.begins_at
         )
         return [created, deposited, as_told]
+
+    def _configure(self, command: ConfigureBot, state: BotState) -> list[BotFact]:
+        """What of the terms is news. Raises as for a creation, ``InvalidCommand`` for terms that contradict others."""
+        renames_only = command.parameters is None and command.limits is None and command.sizing is None
+        if state.status == "stopped" and not renames_only:
+            raise CommandRefused(f"bot {state.bot_id} was stopped for good; create another")
+        known = state if state.proposed is None else taken(state)
+        now = known.configuration
+        strategy = None
+        if command.parameters is not None:
+            strategy = self._strategies.refer(now.strategy.name, command.parameters)
+        news = BotConfigured(
+            name=None if command.name == now.name else command.name,
+            strategy=None if strategy == now.strategy else strategy,
+            limits=None if command.limits == now.limits else command.limits,
+            sizing=None if command.sizing == known.sizing else command.sizing,
+        )
+        if news == BotConfigured():
+            return []
+        asked_for = evolve(state, news)
+        then = (asked_for if asked_for.proposed is None else taken(asked_for)).configuration
+        check_terms(then)
+        check_strategy(then.strategy, then.market)
+        self._check_size(then.name, then.strategy, then.limits)
+        return [news]
+
+    def _check_size(self, name: str, strategy: StrategyReference, limits: RiskLimits) -> None:
+        wanted = self._strategies.bind(strategy).size_fraction_max
+        if wanted > limits.position_fraction_max:
+            raise InvalidCommand(
+                f"bot {name}: size_fraction {text(wanted)} is more of its capital than the limit "
+                f"position_fraction_max {text(limits.position_fraction_max)} allows"
+            )
 
 
 def _manage(command: ManageBot, state: BotState) -> list[BotFact]:
@@ -279,6 +367,10 @@ def _manage(command: ManageBot, state: BotState) -> list[BotFact]:
             return [BotClaimed(epoch=state.epoch + 1, holder=command.holder)]
         case ArmBot() | DisarmBot():
             return _arm(command, state)
+        case ArchiveBot():
+            return _archive(command, state)
+        case OrderExit():
+            return _order_exit(command, state)
         case _:
             assert_never(command)
 
@@ -300,9 +392,29 @@ def _pause(command: PauseBot, state: BotState) -> list[BotFact]:
 
 
 def _stop(command: StopBot, state: BotState) -> list[BotFact]:
-    if state.status == "stopped":
+    keeps = bool(state.standings) and state.standings[-1].keeps
+    if state.status == "stopped" and not (keeps and command.policy == "close"):
         return []
-    return [BotStopped(reason=command.reason, effective_at=command.effective_at)]
+    return [BotStopped(reason=command.reason, effective_at=command.effective_at, policy=command.policy)]
+
+
+def _archive(command: ArchiveBot, state: BotState) -> list[BotFact]:
+    if state.archived:
+        return []
+    if state.status != "stopped":
+        raise CommandRefused(f"bot {state.bot_id} is {state.status}; only a stopped bot can be archived")
+    if state.ledger.positions or state.orders:
+        raise CommandRefused(f"bot {state.bot_id} still holds positions or has orders at work")
+    return [BotArchived(reason=command.reason)]
+
+
+def _order_exit(command: OrderExit, state: BotState) -> list[BotFact]:
+    held = state.ledger.positions
+    unheld = [symbol for symbol in command.symbols if symbol not in held]
+    if unheld or not held:
+        raise CommandRefused(f"bot {state.bot_id} holds nothing{f' in {unheld[0]}' if unheld else ''}")
+    news = tuple(symbol for symbol in command.symbols or sorted(held) if symbol not in state.leaving)
+    return [ExitOrdered(symbols=news, reason=command.reason)] if news else []
 
 
 def _set_trading(command: SetTradingState, state: BotState) -> list[BotFact]:

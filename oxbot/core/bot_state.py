@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from events.bot import BotCreated, TradingState
+from events.bot import BotConfigured, BotCreated, TradingState
 from events.errors import OxbotError
 from events.identifiers import BotId, OrderId, Symbol
 from events.values import Instrument, PaperModel, Sizing
@@ -40,6 +40,8 @@ class Standing(msgspec.Struct, frozen=True):
     since: datetime | None = None
     own: TradingState = "active"
     fleet: TradingState = "active"
+    keeps: bool = False
+    """Whether a stopped bot keeps what it holds until its own stops and targets close it."""
 
     @property
     def trading(self) -> TradingState:
@@ -80,6 +82,9 @@ class BotState(msgspec.Struct, frozen=True, kw_only=True):
     ``account_fault`` is why its account let nothing enter when it last wanted to. ``owed`` are its exits that the venue
     ended before they had traded, and ``settlements`` the newest funding payments and liquidations, so that none is
     booked twice.
+
+    ``proposed`` are the terms that it was given and has not taken yet, ``leaving`` the symbols that somebody told it to
+    leave and whose exit is not requested yet.
     """
 
     created: BotCreated | None = None
@@ -112,6 +117,9 @@ class BotState(msgspec.Struct, frozen=True, kw_only=True):
     owed: dict[OrderId, Order] = {}
     settlements: tuple[Settlement, ...] = ()
     advice: AdviceBook = NO_ADVICE
+    proposed: BotConfigured | None = None
+    leaving: tuple[Symbol, ...] = ()
+    archived: bool = False
 
     @property
     def configuration(self) -> BotCreated:

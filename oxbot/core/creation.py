@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import msgspec
 
-from events.bot import TradingState
+from events.bot import BotCreated, TradingState
 from events.errors import OxbotError
-from events.identifiers import AccountName, BotId, FleetName
+from events.identifiers import HOUSE, AccountName, BotId, FleetName, OwnerId
 from events.values import FeeSchedule, Instrument, MarketReference, PaperModel, RiskLimits, Sizing, StrategyReference
 from oxbot.core import money
 from oxbot.core.bounds import Bounds, count, fraction
@@ -65,7 +65,7 @@ class InvalidCommand(OxbotError):
 class CreateBot(msgspec.Struct, frozen=True, kw_only=True):
     """Bring a bot into being, with its first capital in quote currency, in the trading state of its fleet.
 
-    With an ``account`` it is live: its orders go there, once it is armed.
+    With an ``account`` it is live: its orders go there, once it is armed. It is its ``owner``'s for good.
     """
 
     bot_id: BotId
@@ -83,6 +83,7 @@ class CreateBot(msgspec.Struct, frozen=True, kw_only=True):
     leverage: Decimal | None = None
     trading: TradingState = "active"
     account: AccountName | None = None
+    owner: OwnerId = HOUSE
 
 
 def check_amount(amount: Decimal, name: str = "amount") -> None:
@@ -95,11 +96,12 @@ def check_amount(amount: Decimal, name: str = "amount") -> None:
 
 def check_creation(command: CreateBot) -> None:
     """Raise ``InvalidCommand``, ``InvalidLimits``, ``InvalidSizing`` or ``UnknownTimeframe`` for what no bot can be."""
-    for field, (pattern, words) in (("fleet", _IDENTIFIER), ("bot_id", _IDENTIFIER), ("name", _NAME)):
-        if pattern.fullmatch(getattr(command, field)) is None:
-            raise InvalidCommand(f"{field} {getattr(command, field)!r} must be 1 to 64 {words}")
-    if command.account is not None and _IDENTIFIER[0].fullmatch(command.account) is None:
-        raise InvalidCommand(f"account {command.account!r} must be 1 to 64 {_IDENTIFIER[1]}")
+    for field, kind in (("fleet", _IDENTIFIER), ("bot_id", _IDENTIFIER), ("name", _NAME)):
+        _check_name(field, getattr(command, field), kind)
+    if command.account is not None:
+        _check_name("account", command.account, _IDENTIFIER)
+    if command.owner != HOUSE:
+        _check_name("owner", command.owner, _IDENTIFIER)
     check_amount(command.capital, "capital")
     check_limits(command.limits)
     if command.sizing is not None:
@@ -116,6 +118,15 @@ def check_creation(command: CreateBot) -> None:
     _check_spot(command)
 
 
+def check_terms(created: BotCreated) -> None:
+    """Raise as ``check_creation`` for what of a bot's terms, once some were changed, no bot can have."""
+    _check_name("name", created.name, _NAME)
+    check_limits(created.limits)
+    if created.sizing is not None:
+        check_sizing(created.sizing)
+    _check_limit(created.leverage, created.limits)
+
+
 def check_strategy(strategy: StrategyReference, market: MarketReference) -> None:
     """Raise ``InvalidCommand`` for a strategy that was told to sell short on a market where nothing can be.
 
@@ -126,6 +137,12 @@ def check_strategy(strategy: StrategyReference, market: MarketReference) -> None
         raise InvalidCommand(
             f"parameter allow_short is true, but only a perpetual is sold short, and the kind of {_kinds(market)}"
         )
+
+
+def _check_name(field: str, value: str, kind: tuple[re.Pattern[str], str]) -> None:
+    pattern, words = kind
+    if pattern.fullmatch(value) is None:
+        raise InvalidCommand(f"{field} {value!r} must be 1 to 64 {words}")
 
 
 def _check_fees(fees: FeeSchedule) -> None:
@@ -191,13 +208,17 @@ def _check_leverage(command: CreateBot) -> None:
         return
     if not 1 <= command.leverage <= LEVERAGE_MAX or money.fault(command.leverage) is not None:
         raise InvalidCommand(f"leverage must be 1 to {LEVERAGE_MAX}, not {command.leverage}")
-    if command.leverage > command.limits.leverage_max:
-        raise InvalidCommand(
-            f"leverage {text(command.leverage)} is more than the limit leverage_max {text(command.limits.leverage_max)}"
-        )
+    _check_limit(command.leverage, command.limits)
     for instrument in command.market.instruments:
         if instrument.kind == "perpetual":
             _check_leverage_on(instrument, command.leverage)
+
+
+def _check_limit(leverage: Decimal | None, limits: RiskLimits) -> None:
+    if leverage is not None and leverage > limits.leverage_max:
+        raise InvalidCommand(
+            f"leverage {text(leverage)} is more than the limit leverage_max {text(limits.leverage_max)}"
+        )
 
 
 def _check_leverage_on(instrument: Instrument, leverage: Decimal) -> None:

@@ -191,7 +191,10 @@ class Cycle:
             for order in self._state.working(symbol)
         ):
             return
-        if self._standing.status == "stopped":
+        if position is not None and symbol in self._state.leaving:
+            self._request_exit(symbol, candle, reason="force_exit")
+            return
+        if self._standing.status == "stopped" and not (self._standing.keeps and position is not None):
             if position is not None:
                 self._request_exit(symbol, candle, reason="bot_stopped")
             return
@@ -200,7 +203,7 @@ class Cycle:
             return
         if position is not None and self._ask_again(position, candle):
             return
-        if self._standing.status == "halted" or (
+        if self._standing.status in {"stopped", "halted"} or (
             position is None and not (may_enter and self._standing.status == "running")
         ):
             return

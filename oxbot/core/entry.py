@@ -1,6 +1,6 @@
 """From what a strategy wants to what the risk gate is asked: sizes, levels, and the bot's place in the market."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple, get_args
@@ -216,16 +216,21 @@ def context(
 
 def exposures(state: BotState, view: MarketView) -> dict[Symbol, Decimal]:
     """Notional by symbol at the newest closes, entries at work included; below 0 for shorts."""
+    return exposures_at(state, view.mark)
+
+
+def exposures_at(state: BotState, mark: Callable[[Symbol], Decimal]) -> dict[Symbol, Decimal]:
+    """The same at these marks."""
     found: dict[Symbol, Decimal] = {}
     for symbol, held in state.ledger.positions.items():
-        found[symbol] = held.signed_quantity * view.mark(symbol)
+        found[symbol] = held.signed_quantity * mark(symbol)
     for order in state.orders.values():
         if order.reduce_only:
             continue
         if order.notional is not None:
             rest = order.notional - order.filled_notional
         else:
-            rest = order.quantity_open * (order.limit_price or order.trigger_price or view.mark(order.symbol))
+            rest = order.quantity_open * (order.limit_price or order.trigger_price or mark(order.symbol))
         found[order.symbol] = found.get(order.symbol, ZERO) + (rest if order.side == "buy" else -rest)
     return found
 

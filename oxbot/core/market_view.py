@@ -226,7 +226,7 @@ class CandleWindow:
 
 
 class MarketView:
-    """One window for each symbol that a bot follows."""
+    """One window of up to ``capacity`` candles for each symbol that a bot follows."""
 
     def __init__(
         self,
@@ -236,6 +236,7 @@ class MarketView:
         timeframe: timedelta | None = None,
         shared: Mapping[Symbol, CandleSeries] = MappingProxyType({}),
     ) -> None:
+        self.capacity = capacity
         self._windows = {
             symbol: CandleWindow(capacity, symbol=symbol, timeframe=timeframe, shared=shared.get(symbol))
             for symbol in symbols

@@ -41,7 +41,7 @@ class RoundTrip(Protocol):
 
     @property
     def entry_cost(self) -> Decimal:
-        """The sum of all entry fills, above 0."""
+        """The sum of all entry fills; 0 where nobody knows it, so that nothing is said of the trade as a share."""
         ...
 
     @property
@@ -53,6 +53,7 @@ class RoundTrip(Protocol):
 class TradeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """What closed round trips say by themselves. A profit as a share is ``net / entry_cost``.
 
+    The mean, median, best and worst of these are of the trades whose cost is known; None where there are none.
     A trade of exactly 0 is a draw, counts in ``trade_count`` and ends a series of wins or losses.
     """
 
@@ -133,7 +134,7 @@ def measure(
 def trade_metrics(trades: Sequence[RoundTrip]) -> TradeMetrics:
     """The figures of closed trades, in any order."""
     nets = [float(trade.net) for trade in trades]
-    shares = [float(trade.net) / float(trade.entry_cost) for trade in trades]
+    shares = [float(trade.net) / float(trade.entry_cost) for trade in trades if trade.entry_cost > 0]
     wins, losses = sum(net > 0 for net in nets), sum(net < 0 for net in nets)
     with exact():
         total = sum((trade.net for trade in trades), ZERO)

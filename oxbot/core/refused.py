@@ -4,4 +4,6 @@ from events.errors import OxbotError
 
 
 class CommandRefused(OxbotError):
-    """A command that the bot, as it is, cannot follow; nothing was recorded."""
+    """A command that the bot, as it is, cannot follow; nothing was recorded. ``actual`` is its version, where known."""
+
+    actual: int | None = None

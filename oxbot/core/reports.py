@@ -54,10 +54,14 @@ class RecordProgress(msgspec.Struct, frozen=True):
 
 
 class ForceExit(msgspec.Struct, frozen=True):
-    """Let a live bot cancel its entries and leave every position, at that moment of its market's clock."""
+    """Let a live bot cancel its entries and leave its positions, at that moment of its market's clock.
+
+    All of them, or with ``symbols`` those in these alone.
+    """
 
     at: datetime
     reason: str = ""
+    symbols: tuple[Symbol, ...] = ()
 
 
 def recorded(command: RecordProgress, state: BotState) -> list[BotFact]:
@@ -96,10 +100,11 @@ class _Record:
     def leave(self, command: ForceExit) -> None:
         """Ask for the end of every entry and position."""
         for order in list(self._state.orders.values()):
-            if not order.reduce_only:
+            if not order.reduce_only and (not command.symbols or order.symbol in command.symbols):
                 self._cancel(order.order_id, command.at, command.reason or "everything is to be left")
         for position in list(self._state.ledger.positions.values()):
-            self._leave(position, command.at)
+            if not command.symbols or position.symbol in command.symbols:
+                self._leave(position, command.at)
 
     def _leave(self, position: Position, at: datetime) -> None:
         instrument = self._state.instrument(position.symbol)

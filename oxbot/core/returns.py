@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from operator import ge
 from typing import NamedTuple
 
@@ -50,6 +50,19 @@ class Drawdown(NamedTuple):
     bottom_at: datetime | None
     longest: timedelta
     current: float
+
+
+class Loss(NamedTuple):
+    """A fall in money, capital flows left out of it: from the high that was last reached before it to its lowest point.
+
+    Both are what the curve would stand at without the flows after its first point. Without any fall they are the same
+    and the moments None.
+    """
+
+    high: Decimal
+    low: Decimal
+    began_at: datetime | None
+    bottom_at: datetime | None
 
 
 def check_curve(curve: Sequence[Point]) -> None:
@@ -127,18 +140,42 @@ def falls(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def drawdown_of(curve: Sequence[Point], index: NDArray[np.float64], flows: Sequence[Flow]) -> Drawdown:
     """``drawdown`` of a growth index that is known already."""
-    below = falls(index)
+    below, (largest, _) = falls(index), losses(curve, flows)
     bottom = int(np.argmax(below))
     deepest = float(below[bottom])
     high = int(np.argmax(index[: bottom + 1]))
     return Drawdown(
         deepest=deepest,
-        absolute=_largest_fall(curve, flows),
+        absolute=largest.high - largest.low,
         began_at=curve[high].at if deepest > 0 else None,
         bottom_at=curve[bottom].at if deepest > 0 else None,
         longest=_longest(curve, np.flatnonzero(below == 0)),
         current=float(below[-1]),
     )
+
+
+def losses(curve: Sequence[Point], flows: Sequence[Flow] = ()) -> tuple[Loss, Loss]:
+    """The largest fall in money, the first of several alike, and how far below its high the curve ends.
+
+    As the absolute drawdown of freqtrade's ``calculate_max_drawdown``, over equity less what was put in since the first
+    point. Raises ``InvalidCurve``.
+    """
+    check_curve(curve)
+    added = _flows_by_point(curve, flows)
+    high, high_at, put_in = curve[0].equity, curve[0].at, ZERO
+    largest = current = Loss(high, high, None, None)
+    with exact():
+        for place, point in enumerate(curve):
+            put_in += added.get(place, ZERO)
+            earned = point.equity - put_in
+            if earned >= high:
+                high, high_at = earned, point.at
+                current = Loss(high, high, None, None)
+                continue
+            current = Loss(high, earned, high_at, point.at)
+            if high - earned > largest.high - largest.low:
+                largest = current
+    return largest, current
 
 
 def _flows_by_point(curve: Sequence[Point], flows: Sequence[Flow]) -> dict[int, Decimal]:
@@ -151,15 +188,6 @@ def _flows_by_point(curve: Sequence[Point], flows: Sequence[Flow]) -> dict[int, 
             with exact():
                 added[place] = added.get(place, ZERO) + flow.amount
     return added
-
-
-def _largest_fall(curve: Sequence[Point], flows: Sequence[Flow]) -> Decimal:
-    """The largest fall of equity less what was put in since the first point."""
-    added = _flows_by_point(curve, flows)
-    with exact():
-        put_in = accumulate(added.get(place, ZERO) for place in range(len(curve)))
-        earned = [point.equity - flow for point, flow in zip(curve, put_in, strict=True)]
-        return max(high - value for high, value in zip(accumulate(earned, max), earned, strict=True))
 
 
 def _longest(curve: Sequence[Point], highs: NDArray[np.intp]) -> timedelta:

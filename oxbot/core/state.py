@@ -10,8 +10,10 @@ from msgspec.structs import replace
 
 from events.advice import AdviceFact, AdviceLapsed, AdviceRequested, AdviceTaken
 from events.bot import (
+    BotArchived,
     BotArmed,
     BotClaimed,
+    BotConfigured,
     BotCreated,
     BotDisarmed,
     BotFact,
@@ -24,6 +26,7 @@ from events.bot import (
     CapitalWithdrawn,
     DayOpened,
     DecisionMade,
+    ExitOrdered,
     FundingSettled,
     HighWaterRaised,
     LifecycleFact,
@@ -32,11 +35,12 @@ from events.bot import (
     OrderProgress,
     OrderRequested,
     PositionLiquidated,
+    TermsTaken,
     TradingState,
     TradingStateSet,
     TradingStateTripped,
 )
-from events.identifiers import OrderId
+from events.identifiers import OrderId, Symbol
 from oxbot.core.advice import BrokenAdvice, with_advice
 from oxbot.core.bot_state import (
     INITIAL,
@@ -65,7 +69,7 @@ from oxbot.core.orders import CLOSED, Order, progressed, requested
 from oxbot.core.trips import ENTRY_INTENTS, Note, Refused, Trip, closed_trade, stop_distance
 
 __all__ = [
-    "INITIAL", "UNBORN", "BotState", "BotStatus", "BrokenStream", "Standing", "evolve", "fold", "standing_at",
+    "INITIAL", "UNBORN", "BotState", "BotStatus", "BrokenStream", "Standing", "evolve", "fold", "standing_at", "taken",
 ]  # fmt: skip
 
 TRADES_KEPT = 500
@@ -86,6 +90,11 @@ def evolve(state: BotState, fact: BotFact) -> BotState:
 def fold(facts: Iterable[BotFact], state: BotState = INITIAL) -> BotState:
     """The bot after all the facts, in order."""
     return reduce(evolve, facts, state)
+
+
+def taken(state: BotState) -> BotState:
+    """The bot under the terms that it was given. Raises ``BrokenStream`` if nobody gave any."""
+    return replace(state, created=_under(state.configuration, state.proposed), proposed=None)
 
 
 def _evolve(state: BotState, fact: BotFact) -> BotState:
@@ -165,14 +174,18 @@ def _with_life(state: BotState, fact: LifecycleFact) -> BotState:
         case BotPaused():
             return _with_status(state, "paused", fact.effective_at)
         case BotStopped():
-            return _with_status(state, "stopped", fact.effective_at)
+            return _with_status(state, "stopped", fact.effective_at, keeps=fact.policy == "keep")
+        case BotArchived() | BotConfigured() | TermsTaken() | ExitOrdered():
+            return _with_wish(state, fact)
         case BotHalted():
             halted = _with_status(state, "halted", because=f"{fact.rule}: {fact.reason}")
             return halted if fact.at is None else replace(halted, cursor=fact.at)
-        case BotArmed():
-            return replace(state, armed_until=fact.until, clock_apart=fact.apart)
-        case BotDisarmed():
-            return replace(state, armed_until=None)
+        case BotArmed() | BotDisarmed():
+            return replace(
+                state,
+                armed_until=fact.until if isinstance(fact, BotArmed) else None,
+                clock_apart=fact.apart if isinstance(fact, BotArmed) else state.clock_apart,
+            )
         case TradingStateSet():
             return _with_trading(state, fact)
         case TradingStateTripped():
@@ -185,8 +198,60 @@ def _with_life(state: BotState, fact: LifecycleFact) -> BotState:
             assert_never(fact)
 
 
-def _with_status(state: BotState, status: BotStatus, since: datetime | None = None, *, because: str = "") -> BotState:
-    standings = _told(state, since, lambda known: replace(known, status=status))
+def _with_wish(state: BotState, fact: BotArchived | BotConfigured | TermsTaken | ExitOrdered) -> BotState:
+    match fact:
+        case BotArchived():
+            return replace(state, archived=True)
+        case BotConfigured():
+            return _configured(state, fact)
+        case TermsTaken():
+            return replace(taken(state), cursor=fact.at)
+        case ExitOrdered():
+            news = (symbol for symbol in fact.symbols if symbol not in state.leaving)
+            return replace(state, leaving=(*state.leaving, *news))
+        case _:
+            assert_never(fact)
+
+
+def _configured(state: BotState, fact: BotConfigured) -> BotState:
+    """A name, by which nothing is decided, is the bot's at once; all else waits until a cycle takes it."""
+    named = state if fact.name is None else replace(state, created=replace(state.configuration, name=fact.name))
+    terms = replace(fact, name=None)
+    return named if terms == BotConfigured() else replace(named, proposed=_proposed(state.proposed, terms))
+
+
+def _proposed(known: BotConfigured | None, news: BotConfigured) -> BotConfigured:
+    """All that was proposed since terms were taken last; of each, what was said last."""
+    if known is None:
+        return news
+    return BotConfigured(
+        strategy=known.strategy if news.strategy is None else news.strategy,
+        limits=known.limits if news.limits is None else news.limits,
+        sizing=known.sizing if news.sizing is None else news.sizing,
+    )
+
+
+def _under(created: BotCreated, terms: BotConfigured | None) -> BotCreated:
+    """How the bot would have been created under those terms."""
+    if terms is None:
+        raise BrokenStream("terms were taken that nobody gave")
+    return replace(
+        created,
+        strategy=created.strategy if terms.strategy is None else terms.strategy,
+        limits=created.limits if terms.limits is None else terms.limits,
+        sizing=created.sizing if terms.sizing is None else terms.sizing,
+    )
+
+
+def _left(state: BotState, symbol: Symbol) -> tuple[Symbol, ...]:
+    """The symbols that are still to be left without that one."""
+    return tuple(name for name in state.leaving if name != symbol) if state.leaving else ()
+
+
+def _with_status(
+    state: BotState, status: BotStatus, since: datetime | None = None, *, because: str = "", keeps: bool = False
+) -> BotState:
+    standings = _told(state, since, lambda known: replace(known, status=status, keeps=keeps))
     return replace(state, status=status, halted=because, standings=standings)
 
 
@@ -256,6 +321,8 @@ def _with_request(state: BotState, fact: OrderRequested) -> BotState:
         orders={**state.orders, fact.order_id: order},
         orders_requested=state.orders_requested + 1,
     )
+    if fact.reason == "force_exit":
+        after = replace(after, leaving=_left(state, fact.symbol))
     if fact.reduce_only or fact.reason != "entry":
         return replace(after, owed=owed_without(state.owed, fact)) if state.owed else after
     notes = state.notes if decided is None else {**state.notes, fact.order_id: decided}
@@ -352,6 +419,7 @@ def _with_booked(state: BotState, booked: Booked, *, reason: str, candle: dateti
         trades=(*state.trades, trade)[-TRADES_KEPT:],
         memory=state.memory.remember(outcome),
         advice=state.advice.closed(closed.symbol, reason),
+        leaving=_left(state, closed.symbol),
     )
 
 

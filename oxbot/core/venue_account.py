@@ -12,6 +12,7 @@ from events.account import (
     AccountClaimed,
     AccountDisarmed,
     AccountFact,
+    AccountGranted,
     AccountIdentified,
     AccountKeysSet,
     AccountKillDone,
@@ -24,7 +25,7 @@ from events.account import (
     StrangerKind,
     StrangerSeen,
 )
-from events.identifiers import AccountName, Symbol, VenueName
+from events.identifiers import HOUSE, AccountName, OwnerId, Symbol, VenueName
 from oxbot.core.refused import CommandRefused
 
 LASTING: tuple[StrangerKind, ...] = ("position", "balance")
@@ -47,6 +48,12 @@ class SetKeys(msgspec.Struct, frozen=True):
     """The account's credentials are these from now on."""
 
     fingerprint: str
+
+
+class GrantAccount(msgspec.Struct, frozen=True):
+    """Let the bots of this user name the account from now on, and no other user's; of the house: no user's."""
+
+    owner: OwnerId
 
 
 class ClaimAccount(msgspec.Struct, frozen=True):
@@ -145,7 +152,7 @@ Fenced = RecordReconciled | RecordUnreconciled | RecordStranger | ConfirmLeverag
 """What only the newest incarnation may say."""
 
 VenueAccountCommand = (
-    OpenAccount | SetKeys | ClaimAccount | ArmAccount | DisarmAccount | RequestKill
+    OpenAccount | SetKeys | GrantAccount | ClaimAccount | ArmAccount | DisarmAccount | RequestKill
     | RecordReconciled | RecordUnreconciled | RecordStranger | ConfirmLeverage | RecordIdentity | RecordKillDone
 )  # fmt: skip
 
@@ -155,6 +162,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
 
     ``kill`` is the kill switch that was thrown and not reported as done; ``unreconciled`` why entries must wait,
     ``lacks`` what of the bots' money the account has not. ``strangers`` are what was told, and in what quantity.
+    ``owner``: the user whose bots may name it beside those that administrators create.
     """
 
     opened: AccountOpened | None = None
@@ -168,6 +176,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     strangers: dict[tuple[StrangerKind, str], Decimal | None] = {}
     leverages: dict[Symbol, Decimal] = {}
     kill: AccountKillRequested | None = None
+    owner: OwnerId = HOUSE
 
     def armed_at(self, moment: datetime) -> bool:
         """Whether entries are let through then."""
@@ -186,6 +195,8 @@ class VenueAccountDecider:
                 return replace(state, opened=fact)
             case AccountKeysSet():
                 return replace(state, fingerprint=fact.fingerprint)
+            case AccountGranted():
+                return replace(state, owner=fact.owner)
             case AccountClaimed():
                 return replace(state, epoch=fact.epoch, reconciled=False, unreconciled="", lacks="", leverages={})
             case AccountArmed():
@@ -219,6 +230,8 @@ class VenueAccountDecider:
             case SetKeys():
                 changed = command.fingerprint != state.fingerprint
                 return [AccountKeysSet(fingerprint=command.fingerprint)] if changed else []
+            case GrantAccount():
+                return [] if command.owner == state.owner else [AccountGranted(owner=command.owner)]
             case ClaimAccount():
                 return [AccountClaimed(epoch=state.epoch + 1, holder=command.holder)]
             case ArmAccount():

@@ -141,7 +141,8 @@ class AdviceTotals(msgspec.Struct, frozen=True, kw_only=True):
 class ArenaRow(RowOfBot, frozen=True, kw_only=True):
     """What a bot is compared by; one row.
 
-    ``capital`` is what was deposited less what was withdrawn, ``initial_capital`` that of before its second candle.
+    ``capital`` is what was deposited less what was withdrawn, ``initial_capital`` that of before its second candle;
+    ``positions`` counts the open ones.
     With the marks of what it holds since ``since``, its equity: see ``HoldingRow``. ``advice`` is None without any.
     """
 
@@ -155,6 +156,7 @@ class ArenaRow(RowOfBot, frozen=True, kw_only=True):
     fees: Amount
     funding: Amount
     trades: int
+    positions: int = 0
     advice: AdviceTotals | None = None
 
 

@@ -94,8 +94,8 @@ def arena_line(bot: BotLine, row: ArenaRow, marks: Mapping[Symbol, Decimal], cut
     with exact():
         held = sum((Decimal(quantity) * marks[symbol] for symbol, quantity in row.quantities), ZERO)
         equity = Decimal(row.cash) - Decimal(row.owed) + held
-        pnl = equity - Decimal(row.capital)
-        initial, cost = Decimal(row.initial_capital), Decimal(totals.cost)
+        capital, cost = Decimal(row.capital), Decimal(totals.cost)
+        pnl = equity - capital
         net = pnl - cost if bot.quote in DOLLARS or cost == 0 else None
     return ArenaLine(
         bot_id=bot.bot_id,
@@ -111,14 +111,14 @@ def arena_line(bot: BotLine, row: ArenaRow, marks: Mapping[Symbol, Decimal], cut
         begins_at=bot.begins_at,
         quote=bot.quote,
         unranked=_unranked(row, net),
-        capital=row.initial_capital,
+        capital=row.capital,
         equity=text(equity),
         pnl=text(pnl),
-        total_return=text(ratio(pnl, initial)),
+        total_return=text(ratio(pnl, capital)),
         fees=row.fees,
         model_cost=totals.cost,
         pnl_net=None if net is None else text(net),
-        return_net=None if net is None else text(ratio(net, initial)),
+        return_net=None if net is None else text(ratio(net, capital)),
         trades=row.trades,
         models=tuple(asked.model for asked in totals.models),
         resolved=totals.resolved,

@@ -49,6 +49,9 @@ def bot_row(state: BotState, created_at: datetime | None) -> BotRow:
         armed_until=state.armed_until,
         fleet_trading=state.fleet_trading,
         halted=state.halted,
+        owner_id=bot.owner,
+        keeps=state.status == "stopped" and state.standings[-1].keeps,
+        archived=state.archived,
         limits=in_force(bot.limits, LimitsInForce),
         sizing=in_force(state.sizing, SizingInForce),
         paper=in_force(state.paper, PaperInForce),
@@ -85,6 +88,7 @@ def arena_row(state: BotState, since: datetime, first_capital: Decimal, trades: 
         fees=text(ledger.fees),
         funding=text(ledger.funding),
         trades=trades,
+        positions=len(ledger.positions),
         advice=advice.shown,
     )
 

@@ -9,8 +9,10 @@ import msgspec
 
 from events.advice import AdviceAbstained, AdviceLapsed, AdviceReceived, AdviceRequested, AdviceTaken
 from events.bot import (
+    BotArchived,
     BotArmed,
     BotClaimed,
+    BotConfigured,
     BotCreated,
     BotDisarmed,
     BotFact,
@@ -23,6 +25,7 @@ from events.bot import (
     CapitalWithdrawn,
     DayOpened,
     DecisionMade,
+    ExitOrdered,
     FundingSettled,
     HighWaterRaised,
     OrderDenied,
@@ -30,6 +33,7 @@ from events.bot import (
     OrderProgress,
     OrderRequested,
     PositionLiquidated,
+    TermsTaken,
     TradingStateSet,
     TradingStateTripped,
 )
@@ -53,7 +57,7 @@ from oxbot.views.bot_rows import (
     trade_row,
 )
 from oxbot.views.fold import Draft, Projection
-from oxbot.views.rows import BOT_VIEWS, DecisionRow, RowOfBot, moment_key, numbered
+from oxbot.views.rows import BOT_VIEWS, DecisionRow, OwnedRow, RowOfBot, moment_key, numbered
 
 LATE_FILL = "it traded after its end"
 MOVES_ARENA = frozenset({"holdings", "advice"})
@@ -116,7 +120,16 @@ def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: date
             return _traded(after, [*money, *_position(after.state, fact.symbol)], trip)
         case BotCreated() | CapitalDeposited() | CapitalWithdrawn():
             return _funded(after, fact, occurred_at)
-        case BotStarted() | BotPaused() | BotStopped() | BotArmed() | BotDisarmed():
+        case (
+            BotStarted()
+            | BotPaused()
+            | BotStopped()
+            | BotArchived()
+            | BotArmed()
+            | BotDisarmed()
+            | BotConfigured()
+            | TermsTaken()
+        ):
             return after, [_bot(after)]
         case TradingStateSet() | TradingStateTripped() | BotHalted():
             return after, [_bot(after), _portfolio(after.state)]
@@ -125,7 +138,7 @@ def _project(before: BotBooks, after: BotBooks, fact: BotFact, occurred_at: date
         case AdviceRequested() | AdviceReceived() | AdviceAbstained() | AdviceTaken() | AdviceLapsed():
             advice, told = advised(after.advice, after.state.bot_id, fact, after.state.advice)
             return msgspec.structs.replace(after, advice=advice), told
-        case BotClaimed() | BotNoticed():
+        case BotClaimed() | BotNoticed() | ExitOrdered():
             return after, []
         case _:
             assert_never(fact)
@@ -135,7 +148,7 @@ def _funded(after: BotBooks, fact: BotCreated | CapitalDeposited | CapitalWithdr
     if not isinstance(fact, BotCreated):
         return _money(after, after.state.cursor or after.state.configuration.market.begins_at)
     after, money = _money(msgspec.structs.replace(after, created_at=occurred_at), fact.market.begins_at)
-    return after, [_bot(after), *money]
+    return after, [_bot(after), _owned(after.state), *money]
 
 
 def _requested(after: BotBooks, fact: OrderRequested) -> Step:
@@ -205,6 +218,11 @@ def _bot(books: BotBooks) -> Draft:
     return Draft("bots", books.state.bot_id, "", partial(bot_row, books.state, books.created_at))
 
 
+def _owned(state: BotState) -> Draft:
+    bot = state.configuration
+    return Draft("owned", bot.owner, bot.bot_id, lambda: OwnedRow(owner_id=bot.owner, bot_id=bot.bot_id))
+
+
 def _money(books: BotBooks, at: datetime) -> Step:
     """The bot's money, and what it holds from that candle on: a venue's moment counts from the candle it lies in."""
     state, since = books.state, at
@@ -243,5 +261,5 @@ def _owner(stream: StreamId) -> str | None:
     return stream[len(BOT_STREAM_PREFIX) :] if stream.startswith(BOT_STREAM_PREFIX) else None
 
 
-BOTS = Projection("bots", 6, BOT_VIEWS, _owner, BotBooks, project)
-"""What bots are, own and did. Version 6: what they asked models, what came of it, and what they are compared by."""
+BOTS = Projection("bots", 7, BOT_VIEWS, _owner, BotBooks, project)
+"""What bots are, own and did. Version 7: and whose they are."""

@@ -32,8 +32,10 @@ def equity_curve(holdings: Sequence[HoldingRow], frames: Iterable[Frame]) -> lis
     with exact():
         for frame in frames:
             marks.update((symbol, candle.close) for symbol, candle in frame.candles)
+            before = index
             while index + 1 < len(holdings) and holdings[index + 1].since <= frame.open_time:
                 index += 1
+            if index > before:
                 cash, owed = Decimal(holdings[index].cash), Decimal(holdings[index].owed)
                 quantities = tuple((symbol, Decimal(amount)) for symbol, amount in holdings[index].quantities)
             held = sum((quantity * marks.get(symbol, ZERO) for symbol, quantity in quantities), ZERO)

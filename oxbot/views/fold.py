@@ -5,7 +5,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from events.envelope import RecordedEvent
+from events.envelope import Fact, RecordedEvent
 from events.identifiers import StreamId
 from events.system import StreamEnded
 from oxbot.core.money import exact
@@ -61,7 +61,8 @@ class Projection(NamedTuple, Generic[BooksT]):
 
     ``owner`` says whose books a stream's events go into, None for a stream of no interest; ``project`` is the pure
     step from books and an event to books and rows. ``version`` must rise with whatever makes the same log give other
-    rows or other books: a stored projection of another version is folded again from the first event.
+    rows or other books: a stored projection of another version is folded again from the first event. ``kinds``: the
+    facts that matter, all others are passed over without a look; None for all of them.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Projection(NamedTuple, Generic[BooksT]):
     owner: Callable[[StreamId], str | None]
     books: type[BooksT]
     project: Callable[[BooksT, RecordedEvent], tuple[BooksT, Sequence[Draft]]]
+    kinds: frozenset[type[Fact]] | None = None
 
     def fold(self) -> "Fold[BooksT]":
         """The projection's fold at its beginning."""
@@ -86,7 +88,9 @@ class Fold(Generic[BooksT]):
 
     def strangers(self, events: Iterable[RecordedEvent]) -> list[str]:
         """Owners that the events are of and whose books are not at hand."""
-        owners = {self._projection.owner(stream) for stream in {event.stream for event in events}}
+        kinds = self._projection.kinds
+        streams = {event.stream for event in events if kinds is None or type(event.fact) in kinds}
+        owners = {self._projection.owner(stream) for stream in streams}
         return sorted(owner for owner in owners if owner is not None and owner not in self._books)
 
     def recall(self, books: Mapping[str, bytes]) -> None:
@@ -112,8 +116,10 @@ class Fold(Generic[BooksT]):
     ) -> tuple[dict[str, BooksT], dict[tuple[str, str, str], tuple[Draft, RecordedEvent]], Poison | None]:
         books: dict[str, BooksT] = {}
         latest: dict[tuple[str, str, str], tuple[Draft, RecordedEvent]] = {}
-        owner_of, project = self._projection.owner, self._projection.project
+        owner_of, project, kinds = self._projection.owner, self._projection.project, self._projection.kinds
         for event in events:
+            if kinds is not None and type(event.fact) not in kinds:
+                continue
             owner = owner_of(event.stream)
             if owner is None or event.position in skipped or type(event.fact) is StreamEnded:
                 continue

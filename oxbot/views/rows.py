@@ -7,7 +7,7 @@ import msgspec
 
 from events.advice import OpinionAction
 from events.bot import Intent, OrderReason, TradingState
-from events.identifiers import AdviceId, BodyHash, BotId, DecisionId, ModelName, OrderId, Symbol
+from events.identifiers import HOUSE, AdviceId, BodyHash, BotId, DecisionId, ModelName, OrderId, OwnerId, Symbol
 from events.user import Role
 from events.values import InstrumentKind, Measurement, OrderKind, Parameter, PositionSide, Side, TimeInForce
 from oxbot.core.orders import OrderStatus
@@ -17,20 +17,24 @@ from oxbot.views.setup import FeesInForce, InstrumentInForce, LimitsInForce, Pap
 
 ViewName = Literal[
     "bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings", "advice", "spending", "arena",
+    "owned",
     "accounts",
     "checkpoints", "rebuilds", "skips",
     "models", "model_days",
+    "alerts",
 ]  # fmt: skip
 Verdict = Literal["allowed", "denied"]
 TradeReason = OrderReason | Literal["liquidation"]
 
 BOT_VIEWS: tuple[ViewName, ...] = (
     "bots", "portfolios", "positions", "orders", "trades", "decisions", "holdings", "advice", "spending", "arena",
+    "owned",
 )  # fmt: skip
 USER_VIEWS: tuple[ViewName, ...] = ("accounts",)
 SYSTEM_VIEWS: tuple[ViewName, ...] = ("checkpoints", "rebuilds", "skips")
 MODEL_VIEWS: tuple[ViewName, ...] = ("models", "model_days")
-VIEWS: tuple[ViewName, ...] = (*BOT_VIEWS, *USER_VIEWS, *SYSTEM_VIEWS, *MODEL_VIEWS)
+ALERT_VIEWS: tuple[ViewName, ...] = ("alerts",)
+VIEWS: tuple[ViewName, ...] = (*BOT_VIEWS, *USER_VIEWS, *SYSTEM_VIEWS, *MODEL_VIEWS, *ALERT_VIEWS)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +68,9 @@ class BotLine(RowOfBot, frozen=True, kw_only=True):
     """A bot in a list of them. ``trading`` is what the risk gate lets through, and ``fleet_trading`` its fleet's part.
 
     ``halted`` says by which rule, and why, a bot of that status was halted.
-    With an ``account`` it is live, and enters until ``armed_until``.
+    With an ``account`` it is live, and enters until ``armed_until``. ``owner_id``, written as ``owner``, is the user
+    whose it is, empty for the house. A stopped bot that ``keeps`` what it holds leaves it to its own exits; one that is
+    ``archived`` is left out of lists.
     """
 
     view: ClassVar[ViewName] = "bots"
@@ -86,6 +92,9 @@ class BotLine(RowOfBot, frozen=True, kw_only=True):
     armed_until: datetime | None = None
     fleet_trading: TradingState = "active"
     halted: str = ""
+    owner_id: OwnerId = msgspec.field(default=HOUSE, name="owner")
+    keeps: bool = False
+    archived: bool = False
 
 
 class BotRow(BotLine, frozen=True, kw_only=True):
@@ -326,6 +335,24 @@ class HoldingRow(RowOfBot, frozen=True, kw_only=True):
     def key(self) -> str:
         """The time, in a form that sorts."""
         return moment_key(self.since)
+
+
+class OwnedRow(Row, frozen=True, kw_only=True):
+    """That a bot is a user's, or the house's; one row for each bot, under whose it is."""
+
+    view: ClassVar[ViewName] = "owned"
+    owner_id: OwnerId = msgspec.field(name="owner")
+    bot_id: BotId
+
+    @property
+    def owner(self) -> str:
+        """Whose it is."""
+        return self.owner_id
+
+    @property
+    def key(self) -> str:
+        """The bot."""
+        return self.bot_id
 
 
 class AccountRow(Row, frozen=True, kw_only=True):

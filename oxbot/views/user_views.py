@@ -8,7 +8,20 @@ import msgspec
 
 from events.envelope import RecordedEvent
 from events.identifiers import StreamId
-from events.user import CredentialChanged, Role, SignInFailed, SignInSucceeded, UserCreated, UserFact
+from events.user import (
+    ApiTokenIssued,
+    ApiTokenRevoked,
+    CredentialChanged,
+    Role,
+    SessionEnded,
+    SignInFailed,
+    SignInSucceeded,
+    UserCreated,
+    UserDisabled,
+    UserEnabled,
+    UserFact,
+    UserRoleChanged,
+)
 from oxbot.core.account import USER_STREAM_PREFIX
 from oxbot.views.fold import Draft, Projection
 from oxbot.views.rows import USER_VIEWS, AccountRow
@@ -41,8 +54,12 @@ def _after(books: AccountBooks, fact: UserFact, at: datetime) -> AccountBooks:
             return replace(books, credential_changed_at=at, failed_sign_ins=0)
         case SignInSucceeded():
             return replace(books, last_sign_in_at=at, failed_sign_ins=0)
-        case SignInFailed():
-            return replace(books, failed_sign_ins=books.failed_sign_ins + 1)
+        case SignInFailed(attempts=attempts):
+            return replace(books, failed_sign_ins=books.failed_sign_ins + attempts)
+        case UserRoleChanged(role=role):
+            return replace(books, role=role)
+        case UserDisabled() | UserEnabled() | SessionEnded() | ApiTokenIssued() | ApiTokenRevoked():
+            return books
         case _:
             assert_never(fact)
 

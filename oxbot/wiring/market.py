@@ -19,6 +19,7 @@ from oxbot.app.live_market import LiveVenueMarket
 from oxbot.app.live_market_time import LiveTiming
 from oxbot.app.market_runner import Market, MarketPace, MarketRunner, MaximumPace, Pace
 from oxbot.app.stored_frames import StoredFrames
+from oxbot.app.venue_checks import MovingMarket
 from oxbot.core.candles import Candle, Frame, Series, timeframe_duration
 from oxbot.wiring.stores import Database, Stores, open_stores
 
@@ -97,6 +98,13 @@ class VenueMarket(msgspec.Struct, frozen=True, kw_only=True, tag="venue"):
 
 
 MarketPlan = PlayedMarket | LiveSyntheticMarket | VenueMarket
+
+
+def moving_of(plan: MarketPlan) -> tuple[MovingMarket, ...]:
+    """The plan's market if its candles should come by the clock of this machine: if it is a venue's own."""
+    if not isinstance(plan, VenueMarket) or plan.clock_of != "server":
+        return ()
+    return (MovingMarket(plan.stored_as, plan.symbols, plan.timeframe),)
 
 
 class GeneratedFrames:

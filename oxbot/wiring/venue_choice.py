@@ -15,6 +15,7 @@ from oxbot.adapters.ccxt_instruments import instruments
 from oxbot.adapters.ccxt_urls import VenueAddresses
 from oxbot.app.account_directory import is_local, market_of
 from oxbot.app.live_market_time import LiveTiming
+from oxbot.app.venue_checks import MovingMarket
 from oxbot.wiring.market import VenueMarket
 
 FILE_NAME = "market.json"
@@ -93,6 +94,14 @@ def kept_choice(home: Path) -> KeptChoice | None:
         return None
     except msgspec.MsgspecError as error:
         raise ChoiceUnreadable(f"{home / FILE_NAME} cannot be read ({error}); oxbot up writes it anew") from error
+
+
+def moving_markets(home: Path) -> list[MovingMarket]:
+    """The market whose candles should come by the clock of this machine: a venue's own. Raises ``ChoiceUnreadable``."""
+    kept = kept_choice(home)
+    if kept is None or kept.choice.local:
+        return []
+    return [MovingMarket(kept.choice.market, kept.choice.symbols, kept.choice.timeframe)]
 
 
 def keep_choice(home: Path, kept: KeptChoice | None) -> None:

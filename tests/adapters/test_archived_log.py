@@ -14,7 +14,7 @@ from events.codec import Codec
 from events.encoded import StoredEvent
 from events.envelope import RecordedEvent
 from events.errors import BelowFloor
-from events.identifiers import StreamId
+from events.identifiers import BotId, StreamId
 from events.log import EventLog, LogReader
 from events.merkle import root_of
 from events.postgres import PostgresEventLog
@@ -22,6 +22,7 @@ from events.system import SYSTEM_STREAM
 from oxbot.adapters.archive_format import decode_events, encode_chunk
 from oxbot.adapters.archive_reader import ArchiveReader
 from oxbot.adapters.postgres_partitions import PostgresPartitions
+from oxbot.adapters.postgres_views import PostgresViews
 from oxbot.app.archive import Range
 from oxbot.app.replay import fold_rows
 from oxbot.views.projections import PROJECTIONS
@@ -66,6 +67,29 @@ async def _positions(log: LogReader, times: Sequence[datetime]) -> list[int]:
 
 async def _rows(log: LogReader) -> list[dict[tuple[str, str, str], bytes]]:
     return [await fold_rows(log, projection, up_to=HEAD) for projection in PROJECTIONS]
+
+
+async def _versions(pool: asyncpg.Pool) -> dict[tuple[int, BotId], int]:
+    """At which version each bot is for views that have come to a position which the database still follows on."""
+    views, found = PostgresViews(pool), dict[tuple[int, BotId], int]()
+    for position in (200, 201, 202, 225, HEAD):
+        await pool.execute('UPDATE views.projections SET "position" = $1', position)
+        async with views.snapshot() as snapshot:
+            for stream in BOTS:
+                bot_id = BotId(stream.removeprefix("bot-"))
+                found[position, bot_id] = await snapshot.version_of(bot_id)
+    return found
+
+
+async def test_a_bot_is_at_the_same_version_whether_its_older_events_are_archived_or_not(
+    log: PostgresEventLog, pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    del log
+    before = await _versions(pool)
+    await archive_and_drop(pool, tmp_path)
+    assert await _versions(pool) == before
+    assert len(set(before.values())) > len(BOTS)
+    assert await pool.fetchval("SELECT min(position) FROM log.events") == 201
 
 
 @pytest.mark.parametrize("ask", [_pages, _streams, _rows])

@@ -7,7 +7,7 @@ import pytest
 
 from events.codec import Codec
 from events.postgres import PostgresEventLog
-from oxbot.adapters.postgres_accounts import PostgresCredentials
+from tests.api.people import postgres_people
 from tests.api.stage import Stage, running
 
 
@@ -21,6 +21,6 @@ async def stage() -> AsyncIterator[Stage]:
 @pytest.fixture
 async def stored_stage(pool: asyncpg.Pool) -> AsyncIterator[Stage]:
     """The API with its log and its accounts in Postgres."""
-    stage = Stage(log=PostgresEventLog(pool, Codec()), credentials=PostgresCredentials(pool))
+    stage = Stage(log=PostgresEventLog(pool, Codec()), people=postgres_people(pool))
     async with running(stage) as running_stage:
         yield running_stage

@@ -70,7 +70,7 @@ async def test_advice_of_no_bot_is_not_found(stage: Stage) -> None:
 async def test_models_and_their_days_are_read_at_their_own_position(stage: Stage) -> None:
     calls: list[Fact] = [begun(1), ended(begun(1)), begun(2, at=TODAY + timedelta(days=1)), begun(3, model="small")]
     await say(stage, MODELS_STREAM, *calls)
-    async with stage.client("viewer") as client:
+    async with stage.client("admin") as client:
         assert items(await client.get(f"{API}/models")) == []
         await stage.project()
         listed = await client.get(f"{API}/models", params={"min_position": "4"})
@@ -87,7 +87,7 @@ async def test_models_and_their_days_are_read_at_their_own_position(stage: Stage
 
 @pytest.mark.parametrize("name", ["nobody", "NOT A NAME", "x" * 65, "%00"])
 async def test_a_model_that_was_never_called_is_not_found(stage: Stage, name: str) -> None:
-    async with stage.client("viewer") as client:
+    async with stage.client("admin") as client:
         problem(await client.get(f"{API}/models/{name}/days"), 404, "not-found")
 
 
@@ -116,6 +116,6 @@ async def test_a_bot_whose_arena_row_is_not_made_yet_is_left_out(stage: Stage) -
     await lived(stage)
     [listed] = await stage.views.across("bots", limit=2)
     await plant(stage.views, RowChange("bots", "bot-9", "", listed.body.replace(b'"bot-1"', b'"bot-9"')))
-    async with stage.client("viewer") as client:
+    async with stage.client("admin") as client:
         assert json(await client.get(f"{API}/arena"))["bots"] == 1
         assert len(items(await client.get(f"{API}/bots"))) == 2

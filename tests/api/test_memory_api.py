@@ -30,7 +30,7 @@ async def test_records_are_added_up_by_setup_and_symbol_the_best_first(stage: St
         earned(5, "0"),
     ]
     await stage.store(*(msgspec.structs.replace(row, bot_id=bot_id) for row in trades))
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         listed = items(await client.get(f"{path}/memory"))
 
     assert [(row["setup"], row["symbol"], row["trades"], row["wins"]) for row in listed] == [
@@ -59,7 +59,7 @@ async def test_every_trade_counts_once_however_many_there_are(stage: Stage) -> N
     count = memory.PAGE + 3
     rows = [msgspec.structs.replace(earned(number, "1"), bot_id=path.rpartition("/")[2]) for number in range(count)]
     await stage.store(*rows)
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         [record] = items(await client.get(f"{path}/memory"))
 
     assert (record["trades"], record["net"]) == (count, str(count))
@@ -95,7 +95,7 @@ async def test_records_are_chosen_by_symbol_and_setup(
     stage: Stage, query: dict[str, str], expected: list[tuple[str, str]]
 ) -> None:
     path = await several(stage)
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         listed = items(await client.get(f"{path}/memory", params=query))
     assert [(row["setup"], row["symbol"]) for row in listed] == expected
 
@@ -103,7 +103,7 @@ async def test_records_are_chosen_by_symbol_and_setup(
 @pytest.mark.parametrize("limit", [1, 2, 5])
 async def test_pages_hold_each_record_once_in_their_order(stage: Stage, limit: int) -> None:
     path = await several(stage)
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         whole = items(await client.get(f"{path}/memory"))
         found, cursor, pages = [], "", 0
         while pages < 7:
@@ -119,7 +119,7 @@ async def test_pages_hold_each_record_once_in_their_order(stage: Stage, limit: i
 
 async def test_a_page_goes_on_where_the_last_one_ended_though_a_record_has_moved(stage: Stage) -> None:
     path = await several(stage)
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         first = await client.get(f"{path}/memory", params={"limit": 1})
         better = msgspec.structs.replace(earned(7, "99"), bot_id=path.rpartition("/")[2], symbol=ETH)
         await stage.store(better)
@@ -133,7 +133,7 @@ async def test_a_page_goes_on_where_the_last_one_ended_though_a_record_has_moved
 async def test_a_cursor_that_this_list_did_not_give_is_refused(stage: Stage, key: str) -> None:
     path = await several(stage)
     listing = f"memory {path.rpartition('/')[2]} {memory._digest(repr(msgspec.UNSET), repr(msgspec.UNSET))}"
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         given = str(json(await client.get(f"{path}/memory", params={"limit": 1}))["next"])
         made_up = await client.get(f"{path}/memory", params={"cursor": write_cursor(listing, key)})
         elsewhere = await client.get(f"{path}/memory", params={"cursor": given, "symbol": ETH})
@@ -143,16 +143,16 @@ async def test_a_cursor_that_this_list_did_not_give_is_refused(stage: Stage, key
 
 async def test_a_bot_without_trades_remembers_nothing_and_no_bot_is_unknown(stage: Stage) -> None:
     path = await created(stage)
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         assert items(await client.get(f"{path}/memory")) == []
         assert problem(await client.get(f"/api/v1/bots/{BOT}/memory"), 404, "unknown-bot")
 
 
 async def test_what_chooses_records_and_pages_is_described(stage: Stage) -> None:
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         paths = msgspec.convert(json(await client.get("/openapi.json"))["paths"], dict[str, dict[str, Json]])
     described = msgspec.convert(paths["/api/v1/bots/{bot_id}/memory"]["get"]["parameters"], list[Json])
-    assert [each["name"] for each in described if each["in"] == "query"] == [
+    assert [each["name"] for each in described if each.get("in") == "query"] == [
         "min_position",
         "limit",
         "cursor",

@@ -4,14 +4,21 @@ import base64
 
 import pytest
 
-from events.identifiers import BotId, Symbol
+from events.identifiers import HOUSE, BotId, Symbol, bot_stream
 from oxbot.views.fold import row_change
-from oxbot.views.rows import PortfolioRow, PositionRow, TradeRow
-from tests.api.stage import BOT, BTC, START, STEP, Stage, items, json, problem
+from oxbot.views.rows import OwnedRow, PortfolioRow, PositionRow, TradeRow
+from tests.api.stage import BOT, BTC, START, STEP, Stage, items, json, problem, say
+from tests.core.scenario import created
 
 pytestmark = pytest.mark.anyio
 
 TRADES = f"/api/v1/bots/{BOT}/trades"
+
+
+@pytest.fixture(autouse=True)
+async def _house_bot(stage: Stage) -> None:
+    """The bot whose rows they are is everybody's to read."""
+    await say(stage, bot_stream(BOT), created())
 
 
 def trade(number: int, bot_id: BotId = BOT) -> TradeRow:
@@ -121,6 +128,7 @@ async def test_a_row_that_comes_in_between_two_pages_shifts_nothing(stage: Stage
 async def test_the_overview_pages_across_bots(stage: Stage) -> None:
     bots = [BotId(f"bot-{number}") for number in range(5)]
     await stage.store(*(portfolio(bot_id) for bot_id in reversed(bots)))
+    await stage.store(*(OwnedRow(owner_id=HOUSE, bot_id=bot_id) for bot_id in bots))
 
     pages = await walk(stage, "/api/v1/portfolios", limit="2")
 

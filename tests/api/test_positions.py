@@ -1,6 +1,7 @@
 """Answers name the position that they were read at, wait for the one asked for, and never mix two."""
 
 import asyncio
+import re
 
 import asyncpg
 import msgspec
@@ -8,10 +9,14 @@ import pytest
 
 from events.identifiers import new_event_id
 from oxbot.adapters.postgres_views import PostgresViews
+from oxbot.api.described import EVENT_STREAM
+from oxbot.api.operations import Operation
 from oxbot.api.projections import ProjectionList
+from oxbot.api.routes import OPERATIONS
 from oxbot.app.views import Checkpoint, Target
 from oxbot.views.fold import Poison, RowChange
-from tests.api.stage import BOT, Stage, json, problem
+from tests.api.populated import KNOWN, populated
+from tests.api.stage import BOT, Stage, json, problem, running
 from tests.app.fakes import at_work
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +46,7 @@ async def test_every_answer_from_views_says_where_it_was_read_and_how_far_behind
     bot_id, position = await created(stage)
     await stage.project()
     await created(stage)
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         response = await client.get(path.format(id=bot_id))
 
     assert response.status_code == 200
@@ -54,7 +59,7 @@ async def test_a_position_that_is_not_reached_in_time_is_answered_with_both_posi
     """R18."""
     bot_id, position = await created(stage)
     await stage.project()
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         response = await client.get(path.format(id=bot_id), params={"min_position": str(position + 7)})
 
     detail = problem(response, 504, "position-not-reached")
@@ -64,13 +69,32 @@ async def test_a_position_that_is_not_reached_in_time_is_answered_with_both_posi
 async def test_what_one_has_just_done_can_be_read_by_asking_for_its_position(stage: Stage) -> None:
     """R18: without the position the bot would not be there yet; with it, the answer waits for the projector."""
     bot_id, position = await created(stage)
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         assert (await client.get(f"{BOTS}/{bot_id}")).status_code == 404
         async with at_work(stage.projection.run()):
             response = await client.get(f"{BOTS}/{bot_id}", params={"min_position": str(position)})
 
     assert json(response)["bot_id"] == bot_id
     assert int(response.headers["x-position"]) >= position
+
+
+def path_of(one: Operation) -> str:
+    """Where the operation is, with names in it of what there is."""
+    return re.sub(r"{(\w+)}", lambda found: KNOWN.get(found[1], "none"), one.path)
+
+
+async def test_every_read_waits_for_a_position_or_says_that_it_does_not_know_one() -> None:
+    """The stranger's: one listing took the parameter, did nothing by it and answered at once."""
+    reads = [one for one in OPERATIONS if one.method == "GET" and one.media_type != EVENT_STREAM]
+    waiting = {one.name for one in reads if "min_position" in one.query.__struct_fields__}
+    async with running(await populated()) as stage, stage.client("admin") as client:
+        beyond = {"min_position": str(10**9)}
+        answers = await asyncio.gather(*(client.get(path_of(one), params=beyond) for one in reads))
+
+    found = {one.name: answer.status_code for one, answer in zip(reads, answers, strict=True)}
+    assert found == {one.name: 504 if one.name in waiting else 400 for one in reads}
+    assert {"list_bots", "show_portfolio"} <= waiting
+    assert not waiting & {"list_checkpoints", "list_incidents"}
 
 
 @pytest.mark.parametrize("given", ["-1", "x", "1.5", str(2**63), ""])
@@ -85,17 +109,20 @@ async def test_the_state_of_the_projections_is_shown(stage: Stage) -> None:
     assert checkpoint is not None
     await stage.views.stop(Target("users"), Poison(1, "user.created", "ValueError: no"), at=checkpoint)
     await stage.views.open_rebuild("system", version=2, build=new_event_id())
-    async with stage.client("viewer") as client:
+    async with stage.client("admin") as client, stage.client("viewer") as viewer:
         response = await client.get("/api/v1/projections")
+        bare = await viewer.get("/api/v1/projections")
 
+    assert [each.serving.stopped for each in msgspec.json.decode(bare.content, type=ProjectionList).items] == [None] * 5
     found = msgspec.json.decode(response.content, type=ProjectionList).items
     assert [(each.name, each.state) for each in found] == [
+        ("alerts", "running"),
         ("bots", "running"),
         ("models", "running"),
         ("system", "rebuilding"),
         ("users", "stopped"),
     ]
-    bots, _, system, users = found
+    _, bots, _, system, users = found
     assert bots.serving.lag_events == await stage.log.head()
     assert bots.serving.lag_seconds >= 0
     assert system.rebuild is not None

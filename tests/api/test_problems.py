@@ -12,7 +12,7 @@ from events.archived import ArchiveMissing
 from events.errors import BelowFloor, LogUnavailable
 from oxbot.adapters.memory_views import MemorySnapshot, MemoryViews
 from oxbot.app.readiness import Check
-from tests.api.stage import BOT, Stage, json, problem, running
+from tests.api.stage import Stage, json, problem, running
 
 pytestmark = pytest.mark.anyio
 
@@ -50,12 +50,21 @@ async def test_every_response_has_an_id_and_the_security_headers(stage: Stage, m
     assert len({response.headers["x-request-id"] for response in responses}) == 3
 
 
+async def test_a_number_that_is_too_long_for_anything_is_refused_also_of_a_stranger(stage: Stage) -> None:
+    """No integer of JSON may be more than what the reader of JSON can hold: it says so instead of breaking."""
+    content = b'{"username": %s, "password": "a"}' % (b"9" * 5000)
+    async with stage.client() as client:
+        response = await client.post("/api/v1/sessions", content=content, headers={"content-type": "application/json"})
+
+    assert problem(response, 422, "unprocessable-content")
+
+
 async def test_a_bug_is_logged_with_its_traceback_and_shows_nothing_of_itself() -> None:
     stage = Stage()
     stage.views = BrokenViews(ZeroDivisionError("the secret inside"))
     async with running(stage), stage.client("viewer") as client:
         with capture_logs() as logs:
-            response = await client.get(f"{BOTS}/{BOT}")
+            response = await client.get(BOTS)
 
     assert problem(response, 500, "internal-server-error")
     for word in ("secret", "ZeroDivision", "Traceback", ".py"):
@@ -70,7 +79,7 @@ async def test_an_unreachable_log_is_503_with_a_time_to_come_back_and_no_address
     stage = Stage()
     stage.views = BrokenViews(LogUnavailable("no answer from 192.0.2.7"))
     async with running(stage), stage.client("viewer") as client:
-        response = await client.get(f"{BOTS}/{BOT}")
+        response = await client.get(BOTS)
 
     assert "192.0.2.7" not in problem(response, 503, "unavailable")
     assert response.headers["retry-after"] == "2"

@@ -3,18 +3,23 @@
 import asyncpg
 import pytest
 
+from events.account import AccountUnreconciled
 from events.codec import Codec
 from events.envelope import NewEvent
-from events.identifiers import StreamId, new_event_id
+from events.identifiers import AccountName, StreamId, VenueName, new_event_id
 from events.postgres import PostgresEventLog
 from events.user import SignInFailed
 from oxbot.adapters.database import open_pool
+from oxbot.adapters.postgres_candles import PostgresCandleStore
 from oxbot.adapters.postgres_readiness import PostgresReadiness
 from oxbot.adapters.postgres_views import PostgresViews
+from oxbot.app.account_directory import AccountDirectory
 from oxbot.app.projections import Projections
+from oxbot.app.venue_checks import MovingMarket, VenueChecks
 from oxbot.app.views import Target
 from oxbot.views.fold import Poison
-from tests.api.stage import now
+from tests.api.stage import BTC, START, now
+from tests.app.accounts import open_account
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +47,7 @@ async def test_views_that_lag_are_not_ready(pool: asyncpg.Pool) -> None:
     assert (await outcomes(pool, lag_events_max=3))["projection"] is True
 
 
-@pytest.mark.parametrize("name", ["bots", "users", "system", "models"])
+@pytest.mark.parametrize("name", ["bots", "users", "system", "models", "alerts"])
 async def test_a_projection_that_stands_still_is_not_ready(pool: asyncpg.Pool, name: str) -> None:
     views = PostgresViews(pool)
     checkpoint = await views.checkpoint(Target(name))
@@ -77,3 +82,21 @@ async def test_a_database_that_is_gone_is_not_ready(pool: asyncpg.Pool) -> None:
     await pool.close()
 
     assert set((await outcomes(pool)).values()) == {False}
+
+
+async def test_a_feed_that_is_late_and_an_account_in_trouble_are_not_ready(pool: asyncpg.Pool) -> None:
+    log = PostgresEventLog(pool, Codec(), deadline_seconds=0.5)
+    await open_account(log, AccountName("main"), "okx", more=[AccountUnreconciled(at=START, epoch=1, reason="lost")])
+    venues = VenueChecks(
+        PostgresCandleStore(pool),
+        AccountDirectory(log),
+        moving=lambda: [MovingMarket(VenueName("okx"), (BTC,), "5m")],
+        now=now,
+    )
+    found = await PostgresReadiness(pool, Projections(log, PostgresViews(pool)), venues).check()
+    await pool.close()
+    gone = await PostgresReadiness(pool, Projections(log, PostgresViews(pool)), venues).check()
+
+    assert [(check.name, check.ok) for check in found[3:]] == [("feed", False), ("accounts", False)]
+    assert found[4].detail == "main: lost"
+    assert {check.ok for check in gone} == {False}

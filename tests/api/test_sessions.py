@@ -1,19 +1,20 @@
 """Signing in over HTTP, with accounts and log in Postgres."""
 
-import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from time import perf_counter
 
 import asyncpg
 import httpx
 import pytest
 
-from oxbot.api.sign_in_limit import ATTEMPTS_MAX, PERIOD_SECONDS, SignInLimit
+from events.codec import Codec
+from events.postgres import PostgresEventLog
 from oxbot.app.accounts import FAILURE_SECONDS
-from tests.api.stage import Stage, json, problem
+from tests.api.people import COOKIE, OURS, PASSWORD, REFRESH, SESSIONS, arrive, come_in, postgres_people, refresh
+from tests.api.stage import Stage, items, json, problem, running
 
 pytestmark = pytest.mark.anyio
-
-SESSIONS = "/api/v1/sessions"
 
 
 async def sign_in(client: httpx.AsyncClient, username: str, password: str) -> httpx.Response:
@@ -44,7 +45,7 @@ async def test_a_wrong_password_and_an_unknown_name_get_the_same_answer_after_th
     await stored_stage.accounts.ensure_admin()
     answers, seconds = [], []
     async with stored_stage.client() as client:
-        for username in ("admin", "nobody", "no\x00body", "x" * 64):
+        for username in ("admin", "nobody", "no\x01body", "x" * 64):
             started = perf_counter()
             response = await sign_in(client, username, "wrong password")
             seconds.append(perf_counter() - started)
@@ -57,20 +58,17 @@ async def test_a_wrong_password_and_an_unknown_name_get_the_same_answer_after_th
     assert min(seconds) >= FAILURE_SECONDS * 0.9
 
 
-async def test_the_eleventh_failure_within_a_minute_is_told_to_wait_even_with_the_right_password(
-    stored_stage: Stage,
-) -> None:
-    password = await stored_stage.accounts.ensure_admin()
-    assert password is not None
+async def test_the_right_password_of_a_disabled_account_is_answered_as_a_wrong_one(stored_stage: Stage) -> None:
+    user_id = await stored_stage.accounts.create("ann", PASSWORD, "viewer")
+    await stored_stage.accounts.change_standing(user_id, disabled=True)
+    started = perf_counter()
     async with stored_stage.client() as client:
-        failures = await asyncio.gather(*(sign_in(client, "admin", "wrong") for _ in range(ATTEMPTS_MAX + 1)))
-        refused = await sign_in(client, "ADMIN", password)
-        other = await sign_in(client, "another", "wrong")
+        response = await client.post(
+            SESSIONS, json={"username": "ann", "password": PASSWORD}, headers={"Idempotency-Key": "a"}
+        )
 
-    assert sorted(response.status_code for response in failures) == [401] * ATTEMPTS_MAX + [429]
-    assert "wait" in problem(refused, 429, "too-many-requests")
-    assert 0 < int(refused.headers["retry-after"]) <= PERIOD_SECONDS
-    assert other.status_code == 401
+    assert perf_counter() - started >= FAILURE_SECONDS * 0.9
+    assert problem(response, 401, "sign-in-refused") == "the username or the password is wrong"
 
 
 async def test_the_token_of_an_account_that_is_gone_is_nobody(stage: Stage) -> None:
@@ -109,20 +107,127 @@ async def test_a_database_that_went_away_is_503_with_a_time_to_come_back(
     assert response.headers["retry-after"] == "2"
 
 
-def test_the_limit_forgets_old_failures_and_successes_but_not_other_addresses() -> None:
-    seconds = [0.0]
-    limit = SignInLimit(lambda: seconds[0])
-    for _ in range(ATTEMPTS_MAX):
-        assert limit.claim("ann", "192.0.2.1") == 0
+async def test_a_session_is_refreshed_with_a_new_token_each_time(stored_stage: Stage) -> None:
+    async with stored_stage.client() as client:
+        ann = await arrive(client, stored_stage.accounts)
+        first = json(await refresh(client, ann.refresh))
+        second = json(await refresh(client, str(first["refresh_token"])))
+        me = json(await client.get("/api/v1/me", headers={"Authorization": f"Bearer {second['access_token']}"}))
 
-    assert limit.claim("Ann", "192.0.2.1") == PERIOD_SECONDS
-    assert limit.claim("ann", "192.0.2.2") == 0
-    assert limit.claim("bob", "192.0.2.1") == 0
-    seconds[0] = 45
-    assert limit.claim("ann", "192.0.2.1") == PERIOD_SECONDS - 45
-    seconds[0] = 60
-    assert limit.claim("ann", "192.0.2.1") == 0
-    for _ in range(ATTEMPTS_MAX - 1):
-        limit.claim("ann", "192.0.2.1")
-    limit.forget("ann", "192.0.2.1")
-    assert limit.claim("ann", "192.0.2.1") == 0
+    assert len({ann.refresh, first["refresh_token"], second["refresh_token"]}) == 3
+    assert second["session_id"] == me["session_id"] == ann.session_id
+    assert (me["user_id"], me["role"]) == (ann.user_id, "trader")
+
+
+async def test_a_browser_keeps_the_refresh_token_where_no_script_and_no_other_site_has_it(stage: Stage) -> None:
+    await stage.accounts.create("ann", PASSWORD, "viewer")
+    async with stage.client() as client:
+        response = await sign_in(client, "ann", PASSWORD)
+        given = response.headers["set-cookie"]
+        renewed = await client.post(REFRESH, headers={**OURS, "Cookie": given.partition(";")[0]})
+        out = await client.delete(f"{SESSIONS}/current", headers=bearer_of(renewed))
+
+    assert "refresh_token" not in {name for name, value in json(response).items() if value}
+    assert given.startswith(f"{COOKIE}=oxr_")
+    assert {"HttpOnly", "Secure", "SameSite=strict", "Path=/"} <= {part.strip() for part in given.split(";")}
+    assert "Domain" not in given
+    assert renewed.status_code == 200
+    assert renewed.headers["set-cookie"].partition(";")[0] != given.partition(";")[0]
+    assert out.status_code == 204
+    assert out.headers["set-cookie"].startswith(f'{COOKIE}=""')
+
+
+def bearer_of(response: httpx.Response) -> dict[str, str]:
+    """The header with the access token of an answer."""
+    return {"Authorization": f"Bearer {json(response)['access_token']}"}
+
+
+async def test_whoever_signs_out_is_out_at_once_in_every_process(stored_stage: Stage, pool: asyncpg.Pool) -> None:
+    async with stored_stage.client() as client, another_process(pool) as other, other.client() as elsewhere:
+        ann = await arrive(client, stored_stage.accounts, role="admin")
+        assert (await elsewhere.get("/api/v1/me", headers=ann.bearer)).status_code == 200
+        assert (await client.delete(f"{SESSIONS}/current", headers=ann.bearer)).status_code == 204
+
+        assert (await client.get("/api/v1/me", headers=ann.bearer)).status_code == 401
+        command = await elsewhere.patch("/api/v1/users/nobody", json={}, headers=ann.bearer)
+        assert problem(command, 401, "unauthorized")
+        assert (await elsewhere.get("/api/v1/me", headers=ann.bearer)).status_code == 401
+        assert problem(await refresh(elsewhere, ann.refresh), 401, "session-over")
+
+
+@asynccontextmanager
+async def another_process(pool: asyncpg.Pool) -> AsyncIterator[Stage]:
+    """The API over the same database, by a log of its own that it does not follow."""
+    async with running(Stage(log=PostgresEventLog(pool, Codec()), people=postgres_people(pool))) as stage:
+        yield stage
+
+
+async def test_sessions_are_listed_and_ended_one_by_one_and_all_at_once(stored_stage: Stage) -> None:
+    async with stored_stage.client() as client:
+        ann = await arrive(client, stored_stage.accounts)
+        other = await come_in(client, ann.user_id, "ann")
+        third = await come_in(client, ann.user_id, "ann")
+        listed = items(await client.get(SESSIONS, headers=ann.bearer))
+        ended = await client.delete(f"{SESSIONS}/{other.session_id}", headers=ann.bearer)
+        again = await client.delete(f"{SESSIONS}/{other.session_id}", headers=ann.bearer)
+        left = items(await client.get(SESSIONS, headers=ann.bearer))
+        after = await client.get("/api/v1/me", headers=other.bearer)
+        everywhere = await client.delete(SESSIONS, headers=ann.bearer)
+
+        assert [(one["session_id"], one["current"]) for one in listed] == [
+            (third.session_id, False), (other.session_id, False), (ann.session_id, True),
+        ]  # fmt: skip
+        assert str(listed[0]["device"]).startswith("python-httpx")
+        assert (ended.status_code, after.status_code, everywhere.status_code) == (204, 401, 204)
+        assert problem(again, 404, "not-found")
+        assert [one["session_id"] for one in left] == [third.session_id, ann.session_id]
+        for one in (ann, third):
+            assert (await client.get("/api/v1/me", headers=one.bearer)).status_code == 401
+            assert (await refresh(client, one.refresh)).status_code == 401
+
+
+async def test_nobody_ends_the_session_of_somebody_else(stage: Stage) -> None:
+    async with stage.client() as client:
+        ann = await arrive(client, stage.accounts)
+        bob = await arrive(client, stage.accounts, "bob")
+        response = await client.delete(f"{SESSIONS}/{bob.session_id}", headers=ann.bearer)
+
+        assert problem(response, 404, "not-found")
+        assert (await client.get("/api/v1/me", headers=bob.bearer)).status_code == 200
+
+
+async def test_another_password_needs_the_one_in_force_and_ends_every_session(stored_stage: Stage) -> None:
+    async with stored_stage.client() as client:
+        ann = await arrive(client, stored_stage.accounts)
+        other = await come_in(client, ann.user_id, "ann")
+        wrong = await change_password(client, ann.bearer, "not the password", "another good password")
+        weak = await change_password(client, ann.bearer, PASSWORD, "ann ann ann ann")
+        done = await change_password(client, ann.bearer, PASSWORD, "another good password")
+
+        assert problem(wrong, 403, "forbidden") == "the old password is wrong"
+        assert problem(weak, 422, "weak-password")
+        assert done.status_code == 204
+        for one in (ann, other):
+            assert (await client.get("/api/v1/me", headers=one.bearer)).status_code == 401
+            assert (await refresh(client, one.refresh)).status_code == 401
+        assert (await sign_in(client, "ann", PASSWORD)).status_code == 401
+        assert (await sign_in(client, "ann", "another good password")).status_code == 201
+
+
+async def change_password(client: httpx.AsyncClient, bearer: dict[str, str], old: str, new: str) -> httpx.Response:
+    """The answer to the wish for another password."""
+    return await client.post("/api/v1/me/password", json={"old_password": old, "new_password": new}, headers=bearer)
+
+
+async def test_without_the_log_who_is_signed_in_reads_and_commands_nothing(
+    stored_stage: Stage, pool: asyncpg.Pool
+) -> None:
+    async with stored_stage.client() as client:
+        ann = await arrive(client, stored_stage.accounts)
+        await pool.close()
+        read = await client.get("/openapi.json", headers=ann.bearer)
+        command = await client.delete(f"{SESSIONS}/current", headers=ann.bearer)
+
+    assert read.status_code == 200
+    assert problem(command, 503, "unavailable")
+    assert command.headers["retry-after"] == "2"

@@ -55,7 +55,7 @@ async def test_a_bot_on_margin_is_created_as_it_was_described(stage: Stage) -> N
     assert created.paper.seed == 7
     [instrument] = created.market.instruments
     assert (instrument.kind, str(instrument.leverage_max), str(instrument.tick)) == ("perpetual", "10", "0.01")
-    async with stage.client("viewer") as client:
+    async with stage.client("trader") as client:
         assert json(await client.get(f"{BOTS}/{bot_id}"))["leverage"] == "3"
 
 
@@ -81,12 +81,12 @@ async def test_a_bot_is_halted_and_let_go_on(stage: Stage) -> None:
 async def test_a_bot_that_is_let_go_on_in_a_halted_fleet_stays_halted_and_the_answer_says_why(stage: Stage) -> None:
     bot_id = await made(stage, {"name": "one", "symbols": [BTC]})
     path = f"{BOTS}/{bot_id}/trading-state"
-    async with stage.client("trader") as client:
-        await client.post(FLEET, json={"state": "halted"})
+    async with stage.client("trader") as client, stage.client("admin") as admin:
+        await admin.post(FLEET, json={"state": "halted"})
         await client.post(path, json={"state": "reducing"})
         answer = json(await client.post(path, json={"state": "active"}))
         await client.post(path, json={"state": "reducing"})
-        lifted = items(await client.post(FLEET, json={"state": "active"}))
+        lifted = items(await admin.post(FLEET, json={"state": "active"}))
         await stage.project()
         shown = json(await client.get(f"{BOTS}/{bot_id}"))
     assert (answer["trading"], answer["note"]) == ("halted", "its fleet is halted")
@@ -98,7 +98,7 @@ async def test_a_bot_that_is_let_go_on_in_a_halted_fleet_stays_halted_and_the_an
 async def test_the_fleets_switch_tells_every_bot_and_says_so_of_each(stage: Stage) -> None:
     one, two = [await made(stage, {"name": name, "symbols": [BTC]}) for name in ("one", "two")]
     ended = await made(stage, {"name": "three", "symbols": [BTC]})
-    async with stage.client("trader") as client:
+    async with stage.client("admin") as client:
         await client.post(f"{BOTS}/{ended}/stop")
         first = await client.post(FLEET, json={"state": "halted", "reason": "flood"})
         second = await client.post(FLEET, json={"state": "halted", "reason": "flood"})
@@ -130,7 +130,7 @@ async def test_the_fleets_switch_tells_every_bot_and_says_so_of_each(stage: Stag
 async def test_a_state_that_is_none_is_refused_by_name(stage: Stage, path: str, body: Json, named: str) -> None:
     bot_id = await made(stage, {"name": "one", "symbols": [BTC]})
     head = await stage.log.head()
-    async with stage.client("trader") as client:
+    async with stage.client("admin") as client:
         response = await client.post(path.format(bot_id=bot_id), json=body)
 
     assert named in problem(response, 422, "unprocessable-content")

@@ -26,6 +26,7 @@ from oxbot.app.accounts import (
 )
 from oxbot.app.personal import subject_of
 from oxbot.core.account import InvalidUsername, UserId
+from tests.api.people import sign_in_to
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +76,7 @@ async def test_the_first_admin_is_made_once_with_a_password_that_works(accounts:
     assert password is not None
     assert len(password) == 24
     assert await accounts.ensure_admin() is None
-    assert (await accounts.sign_in("admin", password)).role == "admin"
+    assert (await sign_in_to(accounts, "admin", password)).role == "admin"
     assert await facts(pool) == [UserCreated(username="admin", role="admin"), SignInSucceeded()]
 
 
@@ -83,7 +84,7 @@ async def test_of_several_processes_at_once_exactly_one_is_told_the_password(poo
     passwords = await asyncio.gather(*(opened(pool).ensure_admin() for _ in range(4)))
 
     [password] = [password for password in passwords if password is not None]
-    assert (await opened(pool).sign_in("admin", password)).username == "admin"
+    assert (await sign_in_to(opened(pool), "admin", password)).username == "admin"
     assert len(await pool.fetch(STORED)) == 1
 
 
@@ -96,8 +97,8 @@ async def test_no_admin_is_made_where_there_is_any_account(accounts: Accounts) -
 async def test_sign_ins_are_facts_of_the_account(accounts: Accounts, pool: asyncpg.Pool) -> None:
     user_id = await accounts.create("Ann", PASSWORD, "trader")
     with pytest.raises(SignInRefused):
-        await accounts.sign_in("ann", "something else")
-    signed_in = await accounts.sign_in("ANN", PASSWORD)
+        await sign_in_to(accounts, "ann", "something else")
+    signed_in = await sign_in_to(accounts, "ANN", PASSWORD)
 
     assert (signed_in.user_id, signed_in.username, signed_in.role) == (user_id, "ann", "trader")
     assert await facts(pool) == [UserCreated(username="ann", role="trader"), SignInFailed(), SignInSucceeded()]
@@ -106,8 +107,8 @@ async def test_sign_ins_are_facts_of_the_account(accounts: Accounts, pool: async
 async def test_several_processes_record_sign_ins_of_one_account(accounts: Accounts, pool: asyncpg.Pool) -> None:
     await accounts.create("ann", PASSWORD, "trader")
     others = [opened(pool) for _ in range(3)]
-    await asyncio.gather(*(other.sign_in("ann", PASSWORD) for other in [accounts, *others]))
-    await accounts.sign_in("ann", PASSWORD)
+    await asyncio.gather(*(sign_in_to(other, "ann", PASSWORD) for other in [accounts, *others]))
+    await sign_in_to(accounts, "ann", PASSWORD)
 
     assert await facts(pool) == [UserCreated(username="ann", role="trader"), *[SignInSucceeded()] * 5]
 
@@ -115,7 +116,7 @@ async def test_several_processes_record_sign_ins_of_one_account(accounts: Accoun
 async def test_an_unknown_name_leaves_no_trace(accounts: Accounts, pool: asyncpg.Pool) -> None:
     for username in ("nobody", "no such name", "", "\x00"):
         with pytest.raises(SignInRefused, match="the username or the password is wrong"):
-            await accounts.sign_in(username, PASSWORD)
+            await sign_in_to(accounts, username, PASSWORD)
 
     assert await facts(pool) == []
 
@@ -125,7 +126,7 @@ async def test_no_secret_is_in_the_log_and_only_an_argon2id_hash_in_the_table(
 ) -> None:
     password = await accounts.ensure_admin()
     assert password is not None
-    await accounts.sign_in("admin", password)
+    await sign_in_to(accounts, "admin", password)
     [stored] = await pool.fetch(STORED)
     recorded = [row[0] for row in await pool.fetch(EVERYTHING)]
 
@@ -136,8 +137,8 @@ async def test_no_secret_is_in_the_log_and_only_an_argon2id_hash_in_the_table(
 async def test_no_name_is_in_the_log_outside_its_seal(accounts: Accounts, pool: asyncpg.Pool) -> None:
     await accounts.create("annabelle", PASSWORD, "trader")
     with pytest.raises(SignInRefused):
-        await accounts.sign_in("annabelle", "something else")
-    await accounts.sign_in("annabelle", PASSWORD)
+        await sign_in_to(accounts, "annabelle", "something else")
+    await sign_in_to(accounts, "annabelle", PASSWORD)
     await accounts.change_password("annabelle", "another good password")
 
     recorded = [row[0] for row in await pool.fetch(EVERYTHING)]
@@ -154,9 +155,9 @@ async def test_without_the_file_that_wraps_peoples_keys_everybody_still_signs_in
     log, credentials = PostgresEventLog(pool, Codec()), PostgresCredentials(pool)
     others = Accounts(log, credentials, other_keys, Argon2Passwords(), now=now)
 
-    assert (await others.sign_in("ann", PASSWORD)).username == "ann"
+    assert (await sign_in_to(others, "ann", PASSWORD)).username == "ann"
     await others.create("bob", PASSWORD, "viewer")
-    assert (await others.sign_in("bob", PASSWORD)).username == "bob"
+    assert (await sign_in_to(others, "bob", PASSWORD)).username == "bob"
 
 
 async def test_a_creation_that_an_erasure_overtook_is_never_completed(accounts: Accounts, pool: asyncpg.Pool) -> None:
@@ -167,7 +168,7 @@ async def test_a_creation_that_an_erasure_overtook_is_never_completed(accounts: 
     await subject_keys(pool).destroy(subject_of(orphan.user_id), at=now())
 
     with pytest.raises(SignInRefused):
-        await accounts.sign_in("ann", PASSWORD)
+        await sign_in_to(accounts, "ann", PASSWORD)
     with pytest.raises(UnknownUser):
         await accounts.change_password("ann", "another good password")
     assert await facts(pool) == []
@@ -177,10 +178,10 @@ async def test_another_password_replaces_the_first(accounts: Accounts, pool: asy
     await accounts.create("ann", PASSWORD, "viewer")
     await accounts.change_password("Ann", "another good password")
 
-    assert (await accounts.sign_in("ann", "another good password")).username == "ann"
+    assert (await sign_in_to(accounts, "ann", "another good password")).username == "ann"
     with pytest.raises(SignInRefused):
-        await accounts.sign_in("ann", PASSWORD)
-    assert CredentialChanged() in await facts(pool)
+        await sign_in_to(accounts, "ann", PASSWORD)
+    assert CredentialChanged(generation=1) in await facts(pool)
 
 
 async def test_a_creation_that_died_before_its_fact_is_completed_by_the_first_sign_in(
@@ -189,7 +190,7 @@ async def test_a_creation_that_died_before_its_fact_is_completed_by_the_first_si
     password_hash = await Argon2Passwords().hash(PASSWORD)
     orphan = Credential(user_id=UserId("7"), username="ann", role="trader", password_hash=password_hash)
     await PostgresCredentials(pool).add(orphan, at=now())
-    await accounts.sign_in("ann", PASSWORD)
+    await sign_in_to(accounts, "ann", PASSWORD)
 
     assert await facts(pool) == [UserCreated(username="ann", role="trader"), SignInSucceeded()]
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from events.advice import AdviceAbstained, AdviceLapsed, AdviceReceived, AdviceRequested, AdviceTaken, Opinion
-from events.bot import DecisionMade, OrderRequested
+from events.bot import BotCreated, DecisionMade, OrderRequested
 from events.errors import LogUnavailable
-from events.identifiers import MODELS_STREAM, AdviceId, BotId, Symbol, bot_stream
+from events.identifiers import MODELS_STREAM, AccountName, AdviceId, BotId, FleetName, OwnerId, Symbol, bot_stream
 from events.log import EventLog
 from events.models import ModelCallBegun
 from oxbot.app.advice_books import AskingBots, BotPayers, UnknownBot
@@ -19,7 +19,7 @@ from oxbot.app.advice_prompt import Wording
 from oxbot.app.clock import SystemClock
 from oxbot.app.models.known import ModelTable
 from oxbot.app.models.transport import Completion, ModelCall
-from oxbot.app.models.wanted import AdviceWanted
+from oxbot.app.models.wanted import AdviceWanted, Payer
 from oxbot.app.redecide import redecide
 from oxbot.core.bot import StopBot
 from tests.app.advised_bots import EVERY, FRAMES, AdvisedStage, CountedTransport, advised, advised_market
@@ -319,9 +319,15 @@ async def test_the_prompt_is_of_the_bot_as_it_was_when_it_asked_whatever_has_hap
     assert (await bots.now(BOT)).state.status == "stopped"
 
 
-async def test_the_payers_of_a_bot_are_its_fleet_and_on_paper_no_owner() -> None:
-    payers = BotPayers((await stage()).log)
-    payer = await payers.of(BOT)
-    assert (payer.owner, payer.fleet) == ("", "fleet-1")
+async def test_the_payers_of_a_bot_are_its_owner_of_whom_the_house_is_one_and_its_fleet() -> None:
+    log, annas = (await stage()).log, BotId("annas")
+    live, *_ = advised(annas)
+    assert isinstance(live, BotCreated)
+    creation = msgspec.structs.replace(live, account=AccountName("main"), owner=OwnerId("anna"))
+    await write(log, [creation], bot_stream(annas))
+    payers = BotPayers(log)
+    assert [await payers.of(bot_id) for bot_id in (BOT, annas)] == [
+        Payer("", FleetName("fleet-1")), Payer("anna", FleetName("fleet-1")),
+    ]  # fmt: skip
     with pytest.raises(UnknownBot, match="nobody"):
         await payers.of(BotId("nobody"))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from events.advice import AdviceReceived, AdviceTaken
-from events.bot import BotClaimed, BotFact, CapitalDeposited, DecisionMade, OrderDenied, OrderRequested
+from events.bot import BotClaimed, BotConfigured, BotFact, CapitalDeposited, DecisionMade, OrderDenied, OrderRequested
 from events.errors import OxbotError
 from events.identifiers import BotId
 from events.values import RiskLimits
@@ -123,6 +123,12 @@ async def test_what_a_bot_gave_up_stays_without_an_answer() -> None:
     found = await again(there, Terms(limits=RiskLimits()))
     assert found.answers == 0
     assert not any(isinstance(fact, DecisionMade) for fact in found.facts)
+
+
+async def test_a_life_whose_terms_changed_on_the_way_cannot_be_lived_again(there: AdvisedStage) -> None:
+    await write(there.log, [BotConfigured(name="Two")])
+    with pytest.raises(NotRerunnable, match="was given other terms"):
+        await again(there, Terms())
 
 
 async def test_a_life_into_which_money_came_cannot_be_lived_again(there: AdvisedStage) -> None:

@@ -39,6 +39,7 @@ from tests.app.fakes import (
 )
 from tests.core import market_strategies as markets
 from tests.core.scenario import BOT, BTC, DECIDER, ETH, STEP, created, instrument, moment, running
+from tests.examples import some
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +102,7 @@ async def test_acceptance_06_a_bot_that_loses_the_answer_to_every_append_lives_t
     lost=st.sets(st.integers(1, 60), max_size=20),
     refused=st.sets(st.integers(1, 60), max_size=20),
 )
-@settings(max_examples=150)
+@some(60)
 def test_whenever_it_is_killed_a_bot_lives_the_same_life(
     facts: list[BotFact], frames: list[Frame], killed_after: set[int], lost: set[int], refused: set[int]
 ) -> None:
@@ -324,7 +325,7 @@ def _holds_quietly(incarnation: BotRunner) -> bool:
 
 
 @given(seed=st.integers(0, 2**32), told=st.lists(st.sampled_from([PauseBot(), StartBot(), DepositCapital(Decimal(7))])))
-@settings(max_examples=60)
+@some(30)
 def test_refreshing_while_observing_loses_no_fact_and_skips_no_fill(
     seed: int, told: list[PauseBot | StartBot | DepositCapital]
 ) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from events.bot import BotFact, BotNoticed, BotPaused, BotStopped, OrderRequested
@@ -34,6 +34,7 @@ from tests.app.fakes import (
 from tests.core import market_strategies as markets
 from tests.core.market_strategies import dated
 from tests.core.scenario import BOT, DECIDER, STEP, created, deposited, moment, running
+from tests.examples import some
 
 pytestmark = pytest.mark.anyio
 
@@ -177,7 +178,7 @@ async def test_an_append_that_fails_at_any_moment_changes_nothing_of_it(scenario
     failing=st.tuples(st.sets(st.integers(1, 60), max_size=10), st.sets(st.integers(1, 60), max_size=10)),
     begun=st.booleans(),
 )
-@settings(max_examples=200)
+@some(100)
 def test_any_schedule_of_words_and_deaths_leads_to_the_cycles_of_the_undisturbed_life(  # noqa: PLR0917 - all by name
     frames: list[Frame],
     facts: list[BotFact],

@@ -18,7 +18,7 @@ from oxbot.core.candles import Frame
 from oxbot.core.money import exact
 from oxbot.views.equity import EquityPoint
 from tests.app.fakes import claimed, market, stored, written
-from tests.core.scenario import BOT, BTC, ETH, instrument, moment, running
+from tests.core.scenario import BOT, BTC, ETH, STEP, instrument, moment, running
 
 pytestmark = pytest.mark.anyio
 
@@ -92,6 +92,35 @@ async def test_a_range_takes_its_begin_and_leaves_its_end() -> None:
     assert await reader.curve(BOT, begins_at=moment(90)) == []
     early = EquityReader(told.views, await stored(FRAMES), StandingMarket(moment(20)))
     assert await early.curve(BOT, ends_before=moment(50)) == told.points[:20]
+
+
+async def test_a_thinned_curve_goes_through_the_same_points_and_skips_the_times_without_candles() -> None:
+    told = await Told().live(FRAMES)
+    gap = [frame for number, frame in enumerate(FRAMES) if not 41 <= number < 60]
+    reader = EquityReader(told.views, await stored(gap), EverythingStoredIsClosed())
+    whole = {point.at: point for point in await reader.curve(BOT)}
+
+    thin = await reader.curve(BOT, points_max=15)
+
+    assert [(point.at - moment(0)) // STEP for point in thin] == [5, 11, 17, 23, 29, 35, 40, 65, 71, 77, 83, 89]
+    assert [whole[point.at] for point in thin] == thin
+
+
+async def test_a_resolution_takes_the_last_point_of_each_of_its_spans() -> None:
+    told = await Told().live(FRAMES)
+    reader = EquityReader(told.views, await stored(FRAMES), EverythingStoredIsClosed())
+    holdings = await reader.holdings(BOT, told.views)
+    assert holdings is not None
+
+    async def of(points_max: int, begins_at: datetime | None = None) -> list[EquityPoint]:
+        return await reader.marked(
+            holdings, begins_at=begins_at, ends_before=None, points_max=points_max, apart=12 * STEP
+        )
+
+    hours = [*told.points[11::12], told.points[-1]]
+    assert await of(100) == hours
+    assert await of(4) == [hours[1], hours[3], hours[5], hours[7]]
+    assert await of(100, moment(30)) == hours[2:]
 
 
 async def test_marks_are_the_newest_closes_of_the_symbols_that_have_any() -> None:

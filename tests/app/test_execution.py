@@ -16,7 +16,13 @@ from events.account import (
     LeverageConfirmed,
     StrangerSeen,
 )
-from events.bot import BotDisarmed, OrderExpired, OrderFilled, OrderRejected, OrderSubmitted
+from events.bot import (
+    BotDisarmed,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    OrderSubmitted,
+)
 from events.envelope import Fact
 from events.identifiers import BotId, OrderId, account_stream, bot_stream
 from events.values import Bracket

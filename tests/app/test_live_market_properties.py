@@ -30,6 +30,7 @@ from tests.app.watched_market import (
     without,
 )
 from tests.core.scenario import BTC, ETH, START, STEP, moment
+from tests.examples import some
 
 pytestmark = pytest.mark.anyio
 
@@ -83,7 +84,7 @@ def any_outages(draw: st.DrawFn) -> list[Outage]:
 
 
 @given(pushes=arrivals(), outages=harmless(), deaths=st.lists(SECONDS, max_size=2))
-@settings(max_examples=60, phases=[Phase.reuse, Phase.generate])
+@settings(some(30), phases=[Phase.reuse, Phase.generate])
 def test_whatever_is_lost_late_doubled_or_reordered_the_store_holds_the_venues_candles(
     pushes: list[tuple[datetime, CandlePush]], outages: list[Outage], deaths: list[int]
 ) -> None:
@@ -106,7 +107,7 @@ def test_whatever_is_lost_late_doubled_or_reordered_the_store_holds_the_venues_c
     deaths=st.lists(SECONDS, max_size=3),
     lost=st.sets(st.tuples(st.sampled_from(SYMBOLS), st.integers(0, LENGTH - 1)), max_size=4),
 )
-@settings(max_examples=60, phases=[Phase.reuse, Phase.generate])
+@settings(some(30), phases=[Phase.reuse, Phase.generate])
 def test_whatever_fails_a_replay_reads_exactly_what_followers_were_shown(
     pushes: list[tuple[datetime, CandlePush]],
     outages: list[Outage],

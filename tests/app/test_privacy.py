@@ -34,6 +34,7 @@ from oxbot.app.handle import fold_stream
 from oxbot.app.personal import ERASED, personal_fields, subject_of
 from oxbot.app.privacy import AmbiguousUser, PersonalValue, Privacy
 from oxbot.core.account import AccountDecider, UserId, user_stream
+from tests.api.people import sign_in_to
 from tests.app.fakes import HookedLog, failing_log
 
 pytestmark = pytest.mark.anyio
@@ -120,7 +121,7 @@ async def test_an_erased_person_cannot_sign_in_or_be_named_and_no_byte_of_the_lo
     house = postgres_house
     user_id = await house.accounts.create("Ann", PASSWORD, "trader")
     await house.accounts.create("bob", PASSWORD, "viewer")
-    await house.accounts.sign_in("ann", PASSWORD)
+    await sign_in_to(house.accounts, "ann", PASSWORD)
     before = await pool.fetch(EVERY_BYTE)
     assert [found.value for found in await house.privacy.show("ann")] == ["ann"]
     anchor = await verified(pool)
@@ -134,9 +135,9 @@ async def test_an_erased_person_cannot_sign_in_or_be_named_and_no_byte_of_the_lo
     assert await house.privacy.show(user_id) == [PersonalValue(1, USERNAME_FIELD, ERASED, plain=False)]
     assert str(ERASED) == "erased"
     with pytest.raises(SignInRefused):
-        await house.accounts.sign_in("ann", PASSWORD)
+        await sign_in_to(house.accounts, "ann", PASSWORD)
     assert await house.accounts.find(user_id) is None
-    assert (await house.accounts.sign_in("bob", PASSWORD)).username == "bob"
+    assert (await sign_in_to(house.accounts, "bob", PASSWORD)).username == "bob"
     assert [found.value for found in await house.privacy.show("bob")] == ["bob"]
 
 
@@ -163,7 +164,7 @@ async def test_the_name_of_an_erased_person_is_free_for_another(postgres_house: 
     second = await house.accounts.create("ann", PASSWORD, "admin")
 
     assert second != first
-    assert (await house.accounts.sign_in("ann", PASSWORD)).user_id == second
+    assert (await sign_in_to(house.accounts, "ann", PASSWORD)).user_id == second
     assert [found.value for found in await house.privacy.show(f"user-{first}")] == [ERASED]
     assert [found.value for found in await house.privacy.show("ann")] == ["ann"]
 
@@ -174,7 +175,7 @@ async def test_after_the_last_account_is_erased_an_administrator_is_made_again(h
 
     password = await house.accounts.ensure_admin()
     assert password is not None
-    assert (await house.accounts.sign_in("admin", password)).role == "admin"
+    assert (await sign_in_to(house.accounts, "admin", password)).role == "admin"
 
 
 async def test_a_person_is_erased_once_however_often_and_for_whatever_reason_it_is_asked(house: House) -> None:

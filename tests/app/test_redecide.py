@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from events.bot import (
@@ -44,6 +44,7 @@ from tests.app.fakes import (
 )
 from tests.core import market_strategies as markets
 from tests.core.scenario import BOT, BTC, DECIDER, STEP, moment, running
+from tests.examples import some
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +69,7 @@ async def test_an_honest_life_is_decided_again_to_the_last_fact() -> None:
 
 
 @given(script=markets.scripts(), facts=markets.bots())
-@settings(max_examples=150)
+@some(60)
 def test_a_life_with_pauses_resumes_deposits_and_claims_anywhere_has_no_difference(
     script: list[Frame | BotCommand], facts: list[BotFact]
 ) -> None:
@@ -101,7 +102,7 @@ def test_a_life_with_pauses_resumes_deposits_and_claims_anywhere_has_no_differen
     refreshes=st.sets(st.integers(0, 60), max_size=10),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=150)
+@some(60)
 def test_a_life_whose_words_were_learnt_late_or_by_a_restart_has_no_difference(  # noqa: PLR0917 - all by name
     frames: list[Frame],
     facts: list[BotFact],

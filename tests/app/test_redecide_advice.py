@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from events.advice import (
@@ -34,6 +34,7 @@ from oxbot.core.strategies import built_in
 from tests.app.fakes import UnsteadyLog, claimed, facts_in, market, stored, tell, write, written
 from tests.core.advised_lives import Advisor, asked, opinion, received
 from tests.core.scenario import BOT, BTC, DECIDER, ETH, START, created, deposited, instrument, moment
+from tests.examples import some
 
 pytestmark = pytest.mark.anyio
 
@@ -90,7 +91,7 @@ class Busy(UnsteadyLog):
     restarts=st.sets(st.integers(0, 39), max_size=3),
     refreshes=st.sets(st.integers(0, 39), max_size=8),
 )
-@settings(max_examples=60)
+@some(30)
 def test_whenever_answers_and_words_come_nothing_is_decided_otherwise(
     seed: int,
     parameters: dict[str, str],

@@ -6,6 +6,7 @@ from itertools import repeat
 import asyncpg
 import pytest
 
+from events.alerts import ALERTS_STREAM, AlertRaised
 from events.codec import Codec
 from events.envelope import NewEvent
 from events.identifiers import MODELS_STREAM, BotId, new_event_id
@@ -153,6 +154,8 @@ async def test_every_projection_is_rebuilt_byte_for_byte(projection: AnyProjecti
     await log.append(SYSTEM_STREAM, [NewEvent(event_id=new_event_id(), occurred_at=START, fact=skip)], expected=0)
     calls = [NewEvent(event_id=new_event_id(), occurred_at=TODAY, fact=fact) for fact in (begun(), ended(begun()))]
     await log.append(MODELS_STREAM, calls, expected=0)
+    alert = AlertRaised(at=START, rule="slow_cycle", subject="host-1", words="for the test")
+    await log.append(ALERTS_STREAM, [NewEvent(event_id=new_event_id(), occurred_at=START, fact=alert)], expected=0)
     await ProjectionRunner(log, views).catch_up()
 
     rebuilt = await rebuild_views(log, views, projection)

@@ -41,6 +41,7 @@ def test_an_account_is_told_line_by_line() -> None:
         "armed       2024-05-01T12:00:00Z",
         "reconciled  no",
         "bots        one, two",
+        "granted to  nobody",
         "leverage    ETH/USDT:USDT 3",
         "in doubt    one-7 of bot one in ETH/USDT:USDT: in_doubt",
         "stranger    since 2024-05-01T12:00:00Z: an open buy order",

@@ -12,7 +12,7 @@ import pytest
 from events.identifiers import Symbol, VenueName
 from oxbot.adapters.memory_candles import MemoryCandleStore
 from oxbot.adapters.postgres_candles import PostgresCandleStore
-from oxbot.app.candle_store import CandleConflict, CandleStore, Extent
+from oxbot.app.candle_store import CandleConflict, CandleLibrary, Extent
 from oxbot.core.candles import Candle, InvalidCandle, Series, window_digest
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ ETHER = Series(VenueName("test"), Symbol("ETH/USDT"), "5m")
 
 
 @pytest.fixture(params=["memory", "postgres"])
-def store(request: pytest.FixtureRequest) -> CandleStore:
+def store(request: pytest.FixtureRequest) -> CandleLibrary:
     """Each implementation in turn, empty."""
     if request.param == "memory":
         return MemoryCandleStore()
@@ -48,12 +48,12 @@ def candles(first: int, beyond: int) -> list[Candle]:
     return [candle(number, close=f"100.{number:03}") for number in range(first, beyond)]
 
 
-async def everything(store: CandleStore, series: Series) -> list[Candle]:
+async def everything(store: CandleLibrary, series: Series) -> list[Candle]:
     """All that the store holds of the series in the time these tests use."""
     return await store.read(series, begins_at=BEGINNING, ends_before=END)
 
 
-async def test_added_candles_are_read_back_exactly(store: CandleStore) -> None:
+async def test_added_candles_are_read_back_exactly(store: CandleLibrary) -> None:
     given = [candle(0), Candle(at(1), *map(Decimal, ("0.00001230", "0.0000124", "1E-6", "0.00001000", "0")))]
 
     assert await store.add([(BITCOIN, given)]) == 2
@@ -64,14 +64,14 @@ async def test_added_candles_are_read_back_exactly(store: CandleStore) -> None:
     assert all(one.open_time.tzinfo is UTC for one in read)
 
 
-async def test_adding_the_same_again_adds_nothing(store: CandleStore) -> None:
+async def test_adding_the_same_again_adds_nothing(store: CandleLibrary) -> None:
     await store.add([(BITCOIN, candles(0, 5))])
 
     assert await store.add([(BITCOIN, candles(0, 5))]) == 0
     assert await everything(store, BITCOIN) == candles(0, 5)
 
 
-async def test_only_the_missing_are_added(store: CandleStore) -> None:
+async def test_only_the_missing_are_added(store: CandleLibrary) -> None:
     await store.add([(BITCOIN, candles(3, 6))])
 
     assert await store.add([(BITCOIN, candles(0, 9)), (ETHER, candles(2, 4))]) == 8
@@ -79,23 +79,23 @@ async def test_only_the_missing_are_added(store: CandleStore) -> None:
     assert await everything(store, ETHER) == candles(2, 4)
 
 
-async def test_trailing_zeros_make_no_difference(store: CandleStore) -> None:
+async def test_trailing_zeros_make_no_difference(store: CandleLibrary) -> None:
     await store.add([(BITCOIN, [candle(0, close="100.5")])])
 
     assert await store.add([(BITCOIN, [candle(0, close="100.500")])]) == 0
 
 
-async def test_the_order_of_what_comes_in_does_not_matter(store: CandleStore) -> None:
+async def test_the_order_of_what_comes_in_does_not_matter(store: CandleLibrary) -> None:
     await store.add([(BITCOIN, list(reversed(candles(0, 7))))])
 
     assert await everything(store, BITCOIN) == candles(0, 7)
 
 
-async def test_a_candle_named_twice_in_one_call_is_stored_once(store: CandleStore) -> None:
+async def test_a_candle_named_twice_in_one_call_is_stored_once(store: CandleLibrary) -> None:
     assert await store.add([(BITCOIN, [candle(0), candle(0)]), (BITCOIN, [candle(0), candle(1)])]) == 2
 
 
-async def test_a_different_candle_for_a_stored_moment_is_refused_and_nothing_is_stored(store: CandleStore) -> None:
+async def test_a_different_candle_for_a_stored_moment_is_refused_and_nothing_is_stored(store: CandleLibrary) -> None:
     await store.add([(BITCOIN, candles(0, 3))])
     given = [candle(5), candle(1, close="101.25")]
 
@@ -110,7 +110,7 @@ async def test_a_different_candle_for_a_stored_moment_is_refused_and_nothing_is_
 
 
 @pytest.mark.parametrize("field", ["open", "high", "low", "close", "volume"])
-async def test_every_number_of_a_candle_counts_as_a_difference(store: CandleStore, field: str) -> None:
+async def test_every_number_of_a_candle_counts_as_a_difference(store: CandleLibrary, field: str) -> None:
     numbers = {"open": "100", "high": "103", "low": "98", "close": "101", "volume": "7"}
     changed = numbers | {field: numbers[field] + ".1"}
     await store.add([(BITCOIN, [Candle(at(0), *map(Decimal, numbers.values()))])])
@@ -119,7 +119,7 @@ async def test_every_number_of_a_candle_counts_as_a_difference(store: CandleStor
         await store.add([(BITCOIN, [Candle(at(0), *map(Decimal, changed.values()))])])
 
 
-async def test_two_different_candles_for_one_moment_in_one_call_are_refused(store: CandleStore) -> None:
+async def test_two_different_candles_for_one_moment_in_one_call_are_refused(store: CandleLibrary) -> None:
     with pytest.raises(CandleConflict):
         await store.add([(BITCOIN, [candle(0), candle(0, close="101")])])
 
@@ -141,7 +141,7 @@ async def test_two_different_candles_for_one_moment_in_one_call_are_refused(stor
     ],
 )
 async def test_an_impossible_candle_is_refused_and_nothing_is_stored(
-    store: CandleStore, numbers: Sequence[str], message: str
+    store: CandleLibrary, numbers: Sequence[str], message: str
 ) -> None:
     impossible = Candle(at(1), *map(Decimal, numbers))
 
@@ -153,12 +153,12 @@ async def test_an_impossible_candle_is_refused_and_nothing_is_stored(
 
 
 @pytest.mark.parametrize("nothing", [[], [(BITCOIN, [])]])
-async def test_adding_nothing_is_nothing(store: CandleStore, nothing: list[tuple[Series, list[Candle]]]) -> None:
+async def test_adding_nothing_is_nothing(store: CandleLibrary, nothing: list[tuple[Series, list[Candle]]]) -> None:
     assert await store.add(nothing) == 0
     assert await store.extent(BITCOIN) is None
 
 
-async def test_a_range_includes_its_beginning_and_not_its_end(store: CandleStore) -> None:
+async def test_a_range_includes_its_beginning_and_not_its_end(store: CandleLibrary) -> None:
     await store.add([(BITCOIN, candles(0, 10))])
 
     assert await store.read(BITCOIN, begins_at=at(3), ends_before=at(6)) == candles(3, 6)
@@ -167,7 +167,7 @@ async def test_a_range_includes_its_beginning_and_not_its_end(store: CandleStore
 
 
 @pytest.mark.parametrize(("limit", "count"), [(0, 0), (2, 2), (99, 7)])
-async def test_a_limit_keeps_the_oldest(store: CandleStore, limit: int, count: int) -> None:
+async def test_a_limit_keeps_the_oldest(store: CandleLibrary, limit: int, count: int) -> None:
     await store.add([(BITCOIN, candles(0, 10))])
 
     read = await store.read(BITCOIN, begins_at=at(3), ends_before=END, limit=limit)
@@ -175,7 +175,7 @@ async def test_a_limit_keeps_the_oldest(store: CandleStore, limit: int, count: i
     assert read == candles(3, 3 + count)
 
 
-async def test_a_window_is_the_newest_up_to_a_moment_oldest_first(store: CandleStore) -> None:
+async def test_a_window_is_the_newest_up_to_a_moment_oldest_first(store: CandleLibrary) -> None:
     await store.add([(BITCOIN, candles(0, 10))])
 
     assert await store.window(BITCOIN, last=at(6), count=3) == candles(4, 7)
@@ -185,13 +185,13 @@ async def test_a_window_is_the_newest_up_to_a_moment_oldest_first(store: CandleS
     assert await store.window(BITCOIN, last=at(0) - STEP, count=5) == []
 
 
-async def test_the_extent_says_first_last_and_how_many(store: CandleStore) -> None:
+async def test_the_extent_says_first_last_and_how_many(store: CandleLibrary) -> None:
     await store.add([(BITCOIN, [candle(2), candle(9), candle(4)])])
 
     assert await store.extent(BITCOIN) == Extent(at(2), at(9), 3)
 
 
-async def test_series_do_not_mix(store: CandleStore) -> None:
+async def test_series_do_not_mix(store: CandleLibrary) -> None:
     others = [Series(VenueName("other"), BITCOIN.symbol, "5m"), Series(BITCOIN.venue, BITCOIN.symbol, "1h"), ETHER]
     await store.add([(BITCOIN, candles(0, 2))])
 
@@ -202,7 +202,7 @@ async def test_series_do_not_mix(store: CandleStore) -> None:
     assert await everything(store, BITCOIN) == candles(0, 2)
 
 
-async def test_simultaneous_adds_of_the_same_candles_store_each_once(store: CandleStore) -> None:
+async def test_simultaneous_adds_of_the_same_candles_store_each_once(store: CandleLibrary) -> None:
     """The series are there before, so that the adds meet at the candles, and in opposite orders."""
     await store.add([(BITCOIN, candles(0, 1)), (ETHER, candles(0, 1))])
     forward = [(BITCOIN, candles(0, 900)), (ETHER, candles(0, 900))]
@@ -214,7 +214,7 @@ async def test_simultaneous_adds_of_the_same_candles_store_each_once(store: Cand
     assert await everything(store, BITCOIN) == candles(0, 900)
 
 
-async def test_of_simultaneous_adds_that_differ_one_wins_whole(store: CandleStore) -> None:
+async def test_of_simultaneous_adds_that_differ_one_wins_whole(store: CandleLibrary) -> None:
     versions = [[candle(number, close=f"10{version}.5") for number in range(50)] for version in range(3)]
 
     results = await asyncio.gather(*(store.add([(BITCOIN, one)]) for one in versions), return_exceptions=True)
@@ -286,3 +286,26 @@ async def test_postgres_adds_in_order_of_time_so_that_two_imports_never_deadlock
 
     assert ours.result() == 1
     assert await everything(store, BITCOIN) == candles(0, 4)
+
+
+async def test_the_newest_candle_by_each_moment_is_found(store: CandleLibrary) -> None:
+    await store.add([(BITCOIN, [*candles(2, 4), *candles(6, 7)]), (ETHER, candles(0, 1))])
+    asked = [at(1), at(2), at(5), at(3) - STEP / 2, at(9)]
+
+    found = await store.newest_by(BITCOIN, asked)
+
+    assert [one and one.open_time for one in found] == [None, at(2), at(3), at(2), at(6)]
+    assert found[1] == candles(2, 3)[0]
+    assert await store.newest_by(BITCOIN, []) == []
+
+
+async def test_every_series_that_holds_candles_is_listed(store: CandleLibrary) -> None:
+    longer = msgspec.structs.replace(BITCOIN, timeframe="1h")
+    elsewhere = msgspec.structs.replace(BITCOIN, venue=VenueName("another"))
+    assert await store.series() == []
+
+    await store.add(
+        [(ETHER, candles(0, 1)), (longer, candles(0, 1)), (BITCOIN, candles(0, 2)), (elsewhere, candles(0, 1))]
+    )
+
+    assert await store.series() == [elsewhere, longer, BITCOIN, ETHER]

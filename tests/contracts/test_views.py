@@ -1,11 +1,19 @@
 """What every store of views promises, held against the one in memory and the one in Postgres."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 import pytest
 
-from events.identifiers import BotId, new_event_id
+from events.bot import BotStarted
+from events.codec import Codec
+from events.envelope import NewEvent
+from events.identifiers import BotId, OwnerId, bot_stream, new_event_id
+from events.log import ANY_VERSION, EventLog
+from events.memory import MemoryEventLog
+from events.postgres import PostgresEventLog
 from oxbot.adapters.memory_views import MemoryViews
 from oxbot.adapters.postgres_views import PostgresViews
 from oxbot.app.views import (
@@ -145,6 +153,29 @@ async def test_single_rows_come_in_order_of_bot(views: Views) -> None:
     assert await views.across("portfolios", after_bot=B, limit=2) == [StoredRow(C, "", b'"bot-c"')]
 
 
+def owned(owner: str, *bots: BotId) -> list[RowChange]:
+    """Whose these bots are, and that they are."""
+    return [
+        change for bot in bots for change in (RowChange("owned", owner, bot, b"{}"), RowChange("arena", bot, "", b"1"))
+    ]
+
+
+async def test_the_rows_of_some_owners_bots_come_in_order_of_bot(views: Views) -> None:
+    changes = [*owned("", B), *owned("anna", C, A), *owned("ben", BotId("bot-d"), BotId("bot-0"))]
+    await commit(views, changes, {}, position=1)
+
+    async def found(*owners: str, after: str = "", limit: int = 9) -> list[str]:
+        wanted = [OwnerId(owner) for owner in owners]
+        return [row.owner for row in await views.across("arena", of_owners=wanted, after_bot=after, limit=limit)]
+
+    assert await found("anna") == [A, C]
+    assert await found("", "anna") == await found("anna", "", "anna") == [A, B, C]
+    assert await found("", "anna", limit=2) == [A, B]
+    assert await found("", "anna", after=A, limit=2) == [B, C]
+    assert await found("", "anna", after=C) == await found("nobody") == await found() == []
+    assert await found("ben", "anna", "", after="bot-0") == [A, B, C, "bot-d"]
+
+
 async def test_everything_is_every_row_in_order_of_bot_and_key(views: Views) -> None:
     await commit(views, [trade(B, "1"), trade(A, "2"), trade(A, "1")], {}, position=3)
 
@@ -174,6 +205,41 @@ async def test_an_unknown_projection_cannot_be_read(views: Views) -> None:
         await views.position("weather")
 
 
+async def test_a_row_is_found_with_the_position_that_it_is_of(views: Views) -> None:
+    assert await views.found("trades", A, "1") == (None, 0, 0)
+    await commit(views, [trade(A, "1")], {}, position=3)
+    found = await views.found("trades", A, "1")
+    assert (found.body, found.position) == (b'{"n": "1.50"}', 3)
+    assert (await views.found("trades", B, "1"))[:2] == (None, 3)
+    assert (await views.found("accounts", A))[:2] == (None, 0)
+
+
+async def test_a_row_is_of_one_build_whenever_another_takes_its_place(views: Views) -> None:
+    """The n-th build is at position n and has the row n alone."""
+    builds = 15
+    await commit(views, [trade(A, "1")], {}, position=1)
+    swapping, found = True, set[int]()
+
+    async def look() -> None:
+        while swapping:
+            for key in range(1, builds + 1):
+                body, position, _ = await views.found("trades", A, str(key))
+                assert (body is not None) == (position == key)
+                found.add(position)
+                await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(look())
+        for number in range(2, builds + 1):
+            await views.open_rebuild("bots", version=9, build=new_event_id())
+            rebuilt = await commit(views, [trade(A, str(number))], {}, position=number, target=REBUILD)
+            while not await views.serve_rebuild("bots", rebuilt=rebuilt, head=number):
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
+        swapping = False
+    assert len(found) > 1
+
+
 async def test_a_snapshot_does_not_see_what_is_written_after_it(views: Views) -> None:
     await commit(views, [trade(A, "1")], {}, position=1)
     async with views.snapshot() as snapshot:
@@ -183,6 +249,29 @@ async def test_a_snapshot_does_not_see_what_is_written_after_it(views: Views) ->
         assert [row.key for row in await snapshot.rows("trades", A, limit=9)] == ["1"]
         assert await snapshot.row("trades", A, "2") is None
         assert [row.key for row in await views.rows("trades", A, limit=9)] == ["2"]
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def beside(request: pytest.FixtureRequest) -> tuple[EventLog, Views]:
+    """Each implementation with the log that it is beside."""
+    if request.param == "memory":
+        log = MemoryEventLog(Codec())
+        return log, MemoryViews(log)
+    pool = request.getfixturevalue("pool")
+    return PostgresEventLog(pool, Codec()), PostgresViews(pool)
+
+
+async def test_a_snapshot_knows_the_version_that_a_stream_had_at_its_position(beside: tuple[EventLog, Views]) -> None:
+    log, views = beside
+    for bot_id in (A, B, A, A, C):
+        event = NewEvent(event_id=new_event_id(), occurred_at=datetime.now(UTC), fact=BotStarted())
+        await log.append(bot_stream(bot_id), [event], expected=ANY_VERSION)
+    found = []
+    for position in range(6):
+        await commit(views, [], {}, position=position)
+        async with views.snapshot() as snapshot:
+            found.append([await snapshot.version_of(bot_id) for bot_id in (A, B, C, BotId("none"))])
+    assert found == [[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [2, 1, 0, 0], [3, 1, 0, 0], [3, 1, 1, 0]]
 
 
 async def stand(views: Views, target: Target = BOTS) -> Standing:

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -24,6 +24,7 @@ from tests.core.advised_lives import Advisor, advised, advised_life, answer, ask
 from tests.core.life_strategies import EVERYTHING, TICKS, Script, scripts
 from tests.core.lives import Life
 from tests.core.test_lives import UNIT, check, check_whole
+from tests.examples import some
 
 Said = dict[tuple[Symbol, datetime], Signal]
 
@@ -117,7 +118,7 @@ def orders(facts: list[BotFact]) -> list[BotFact]:
     return [replace(fact, decision_id=None) if isinstance(fact, OrderRequested) else fact for fact in kept]
 
 
-@settings(max_examples=400)
+@some(150)
 @given(script=advised_scripts(), seed=st.integers(0, 2**32))
 def test_whatever_is_answered_books_orders_and_facts_are_in_order(script: Script, seed: int) -> None:
     """And what is ordered is what a strategy that asks nobody would order if it wanted the same."""

@@ -5,6 +5,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from events.bot import BotCreated
+from events.identifiers import HOUSE
 from events.values import Instrument, PaperModel, RiskLimits
 from oxbot.core.bot import BotDecider
 from oxbot.core.creation import FIELD_BOUNDS, CreateBot, InvalidCommand, check_creation
@@ -28,6 +30,22 @@ def refused(bot: CreateBot) -> str:
     with pytest.raises(InvalidCommand) as error:
         check_creation(bot)
     return str(error.value)
+
+
+@pytest.mark.parametrize("owner", [" ", "Anna", "a b", "x" * 65, "a\x00"])
+def test_an_owner_that_can_be_no_users_id_is_refused(owner: str) -> None:
+    assert refused(command(spot(), owner=owner)).startswith("owner ")
+
+
+def test_a_bot_is_whose_it_is_said_to_be_and_else_the_houses() -> None:
+    for said, owner in (
+        ({}, HOUSE),
+        ({"owner": "0192f0c1d2e37a4b8c9d0e1f2a3b4c5d"}, "0192f0c1d2e37a4b8c9d0e1f2a3b4c5d"),
+    ):
+        wanted = command(spot(), strategy="ema_cross", parameters={}, **said)
+        created = DECIDER.decide(wanted, DECIDER.initial)[0]
+        assert isinstance(created, BotCreated)
+        assert created.owner == owner
 
 
 def test_leverage_above_what_an_instrument_takes_names_both() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from events.bot import (
     BotFact,
@@ -27,10 +27,11 @@ from oxbot.core.risk import LETS_THROUGH
 from oxbot.core.state import BotState, fold
 from tests.core.life_strategies import EVERYTHING, Script, scripts
 from tests.core.lives import Life, Step, Wish, at, candle, creation, decoded, encoded, fills, perpetual, requests
+from tests.examples import some
 
 UNIT = Decimal("1e-18")
 CODEC = Codec()
-LIVES = settings(max_examples=600)
+LIVES = some(250)
 
 
 class Wanted(NamedTuple):

@@ -12,7 +12,18 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from oxbot.core.metrics import Metrics, curve_metrics, exposure, measure, sortino, trade_metrics
-from oxbot.core.returns import Flow, InvalidCurve, Point, daily_returns, drawdown, falls, growth_index, total_return
+from oxbot.core.returns import (
+    Flow,
+    InvalidCurve,
+    Loss,
+    Point,
+    daily_returns,
+    drawdown,
+    falls,
+    growth_index,
+    losses,
+    total_return,
+)
 from tests.core.metrics_cases import DAY, HOUR, START, Closed, closed, curve_of, in_turn
 
 AMOUNTS = st.decimals(min_value="0.01", max_value=1_000_000, places=2)
@@ -130,6 +141,14 @@ def test_scaling_all_money_changes_no_ratio_of_trades(trades: list[Closed], fact
     _assert_same(one, other, TRADE_RATIOS)
 
 
+def test_of_a_trade_whose_cost_nobody_knows_nothing_is_said_as_a_share() -> None:
+    known, unknown = closed(30), closed(-10, cost=0)
+    both, alone = trade_metrics([known, unknown]), trade_metrics([unknown])
+    assert (both.profit_mean, both.profit_median, both.best_trade, both.worst_trade) == (0.3, 0.3, 0.3, 0.3)
+    assert (both.trade_count, both.winrate, both.profit_total_abs, both.expectancy) == (2, 0.5, Decimal(20), 10)
+    assert (alone.profit_mean, alone.profit_median, alone.best_trade, alone.worst_trade) == (None,) * 4
+
+
 # Equity curves
 
 
@@ -155,6 +174,15 @@ def test_the_largest_fall_in_money_need_not_be_the_deepest_share() -> None:
     fall = drawdown(curve_of([100, 50, 1000, 900]))
     assert fall.deepest == pytest.approx(0.5)
     assert fall.absolute == 100
+
+
+def test_the_largest_fall_in_money_says_from_where_to_where_and_how_far_down_the_curve_ends() -> None:
+    largest, current = losses(curve_of([100, 200, 200, 150, 900, 500, 700]))
+    assert largest == Loss(Decimal(900), Decimal(500), START + 4 * DAY, START + 5 * DAY)
+    assert current == Loss(Decimal(900), Decimal(700), START + 4 * DAY, START + 6 * DAY)
+    assert losses(curve_of([100, 200, 200, 150]))[0].began_at == START + 2 * DAY
+    assert losses(curve_of([100, 100]))[0] == Loss(Decimal(100), Decimal(100), None, None)
+    assert losses(curve_of([100, 90, 100]))[1].high == losses(curve_of([100, 90, 100]))[1].low
 
 
 def test_a_fall_that_is_never_made_good_lasts_to_the_end() -> None:

@@ -207,7 +207,7 @@ def test_the_random_lives_reach_every_exit_and_every_refusal() -> None:
     """Or the properties above would hold of nothing."""
     seen: set[str] = set()
 
-    @settings(max_examples=400, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(max_examples=600, derandomize=True, database=None, phases=[Phase.generate])
     @forall(script=LIVES)
     def collect(script: Script) -> None:
         seen.update(_happenings(live(*script).facts))

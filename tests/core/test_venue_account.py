@@ -10,6 +10,7 @@ from events.account import (
     AccountClaimed,
     AccountDisarmed,
     AccountFact,
+    AccountGranted,
     AccountIdentified,
     AccountKeysSet,
     AccountKillDone,
@@ -21,7 +22,7 @@ from events.account import (
     StrangerKind,
     StrangerSeen,
 )
-from events.identifiers import AccountName, Symbol, VenueName
+from events.identifiers import HOUSE, AccountName, OwnerId, Symbol, VenueName
 from oxbot.core.refused import CommandRefused
 from oxbot.core.venue_account import (
     STRANGERS_KEPT,
@@ -30,6 +31,7 @@ from oxbot.core.venue_account import (
     ClaimAccount,
     ConfirmLeverage,
     DisarmAccount,
+    GrantAccount,
     OpenAccount,
     RecordIdentity,
     RecordKillDone,
@@ -77,6 +79,15 @@ def test_nothing_is_recorded_of_an_account_that_does_not_exist() -> None:
 def test_keys_are_a_fact_only_when_they_are_others() -> None:
     assert decided(SetKeys("abc")) == [AccountKeysSet(fingerprint="abc")]
     assert decided(SetKeys("abc"), AccountKeysSet(fingerprint="abc")) == []
+
+
+def test_an_account_is_granted_to_one_user_at_a_time_and_taken_back() -> None:
+    granted = AccountGranted(owner=OwnerId("anna"))
+    assert decided(GrantAccount(OwnerId("anna"))) == [granted]
+    assert decided(GrantAccount(OwnerId("anna")), granted) == decided(GrantAccount(HOUSE)) == []
+    assert decided(GrantAccount(HOUSE), granted) == [AccountGranted(owner=HOUSE)]
+    assert after(OPENED, granted).owner == "anna"
+    assert after(OPENED, granted, AccountGranted(owner=HOUSE)).owner == HOUSE
 
 
 def test_each_claim_has_the_next_epoch_and_begins_without_knowing_what_the_last_one_found_out() -> None:

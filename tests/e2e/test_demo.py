@@ -92,7 +92,7 @@ def test_replay_finds_the_views_and_every_decision_again(undisturbed: Run) -> No
     assert replayed.returncode == 0, replayed.stderr
     lines = replayed.stdout.splitlines()
     decisions = sum(bot["decisions"] for bot in [_count(undisturbed.result)])
-    assert lines[-2].startswith("views: 16 rebuilt from ")
+    assert lines[-2].startswith("views: 18 rebuilt from ")
     assert lines[-2].endswith(", 0 differences")
     assert lines[-1].startswith(f"decisions: {decisions} of 3 bots decided again over ")
     assert lines[-1].endswith(", 0 differences")

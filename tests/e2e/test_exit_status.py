@@ -5,6 +5,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from secrets import token_bytes
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -183,7 +184,7 @@ async def test_a_key_that_never_signed_this_log_says_nothing_about_it(
 async def test_a_log_signed_anew_by_another_key_is_found_by_the_home_that_signed_it(
     log: SealedLog, command: Command, home: Path
 ) -> None:
-    (home / "checkpoint.key").write_bytes(bytes(32))
+    (home / "checkpoint.key").write_bytes(token_bytes(32))
     verified = command("audit", "verify")
 
     assert verified.returncode == 1

@@ -35,12 +35,12 @@ def test_an_operator_sees_rebuilds_and_cannot_skip_what_is_not_broken(oxbot: Oxb
     assert again.stdout == listed.stdout
 
     shown = oxbot("projections", "status", COLUMNS="20").stdout.splitlines()
-    assert [line.split("\t")[0] for line in shown] == ["projection", "bots", "models", "system", "users"]
+    assert [line.split("\t")[0] for line in shown] == ["projection", "alerts", "bots", "models", "system", "users"]
     # No projector is at work here: after a while nobody was seen of late.
     assert all(line.split("\t")[2].startswith(("running", "not running (seen ")) for line in shown[1:])
     told = json.loads(oxbot("projections", "status", "--json").stdout)
     assert {item["name"]: item["serving"]["lag_events"] for item in told["items"]} == dict.fromkeys(
-        ("bots", "models", "system", "users"), 0
+        ("alerts", "bots", "models", "system", "users"), 0
     )
 
     refused = oxbot("projections", "skip", "bots", "1", "--reason", "none")
@@ -51,11 +51,11 @@ def test_an_operator_sees_rebuilds_and_cannot_skip_what_is_not_broken(oxbot: Oxb
     unknown = oxbot("projections", "rebuild", "weather")
     assert (unknown.returncode, unknown.stderr) == (
         2,
-        "oxbot: there is no projection weather; there is bots, users, system, models\n",
+        "oxbot: there is no projection weather; there is bots, users, system, models, alerts\n",
     )
     replayed = oxbot("replay")
     assert replayed.returncode == 0, replayed.stderr
-    assert "views: 16 rebuilt from " in replayed.stdout
+    assert "views: 18 rebuilt from " in replayed.stdout
 
 
 POISON = (
@@ -90,7 +90,7 @@ async def test_a_stop_is_shown_in_full_and_so_is_what_a_stopped_rebuild_needs(
     assert told[0].endswith("; it is to pass over that, and goes on as soon as a projector runs")
     assert told[1].endswith("; it may pass over that by now: oxbot projections rebuild bots goes on with it")
     assert oxbot("projections", "rebuild", "bots", **here).returncode == 0
-    assert len(oxbot("projections", "status", **here).stdout.splitlines()) == 5
+    assert len(oxbot("projections", "status", **here).stdout.splitlines()) == 6
 
 
 async def test_views_beyond_the_end_of_the_log_are_told_with_status_one(

@@ -5,7 +5,8 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ class Running(NamedTuple):
     process: "subprocess.Popen[str]"
     home: Path
     said: Path
+    environment: Mapping[str, str]
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def running(home: Path, tmp_path: Path) -> Iterator[Running]:
         process = subprocess.Popen(
             [str(COMMAND), "up", "--speed", "30000x"], stderr=file, stdout=file, text=True, env=environment
         )
-    yield Running(process, home, said)
+    yield Running(process, home, said, environment)
     if process.poll() is None:
         process.kill()
         process.wait()
@@ -53,6 +55,10 @@ def test_acceptance_18_a_bot_is_created_trades_is_paused_and_stopped_over_rest(r
         token = client.post("/api/v1/sessions", json=credentials).json()["access_token"]
         client.headers["authorization"] = f"Bearer {token}"
         _trade(client)
+        with _another_api(running) as other:
+            there = httpx.get(f"{other}/api/v1/bots", headers=client.headers, timeout=20).json()
+            assert there["items"] == client.get("/api/v1/bots").json()["items"]
+            assert [row["status"] for row in there["items"]] == ["stopped"]
     listed = run_oxbot(running.home, ["bots", "list", "--json"])
     assert '"status":"stopped"' in listed.stdout, listed.stderr
     replayed = run_oxbot(running.home, ["replay"])
@@ -62,6 +68,22 @@ def test_acceptance_18_a_bot_is_created_trades_is_paused_and_stopped_over_rest(r
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(timeout=60) == 130
     assert not embedded_postgres.is_running(running.home / "postgres")
+
+
+@contextmanager
+def _another_api(running: Running) -> Iterator[str]:
+    """The address of a process of ``oxbot api``, which ends well."""
+    said = running.said.with_name("api")
+    with said.open("w") as file:
+        process = subprocess.Popen(
+            [str(COMMAND), "api", "--port", "0"], stderr=file, stdout=file, text=True, env=running.environment
+        )
+    try:
+        yield str(_until(lambda: ADDRESS.search(said.read_text()))[1])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 130
+    assert embedded_postgres.is_running(running.home / "postgres")
 
 
 def _trade(client: httpx.Client) -> None:

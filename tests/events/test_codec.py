@@ -15,7 +15,20 @@ from events.codec import FACT_TYPES, SCHEMA_VERSIONS, Codec, EventColumns, RawFa
 from events.envelope import Fact, Metadata
 from events.errors import InvalidUpcasters, UndecodableFact, UnknownFact
 from events.identifiers import StreamId, new_event_id
-from tests.strategies import ACCOUNTS, BOTS, FACTS, FLEETS, METADATA, MODELS, NEWS, SYSTEM, USERS, VENUES
+from tests.strategies import (
+    ACCOUNTS,
+    ALERTS,
+    BOTS,
+    FACTS,
+    FLEETS,
+    METADATA,
+    MODELS,
+    NEWS,
+    SECURITY,
+    SYSTEM,
+    USERS,
+    VENUES,
+)
 
 GOLDEN_FILES = sorted((Path(__file__).parents[1] / "golden").glob("facts_v*.json"))
 GOLDEN_BY_VERSION: dict[int, dict[str, str]] = {
@@ -42,7 +55,7 @@ def test_every_fact_comes_back_as_it_was(fact: Fact) -> None:
     assert type(decoded) is type(fact)
 
 
-EACH = [*BOTS, *FLEETS, *ACCOUNTS, *VENUES, *USERS, *SYSTEM, *MODELS, *NEWS]
+EACH = [*BOTS, *FLEETS, *ACCOUNTS, *VENUES, *USERS, *SYSTEM, *MODELS, *NEWS, *SECURITY, *ALERTS]
 
 
 @pytest.mark.parametrize("strategy", EACH)

@@ -92,7 +92,7 @@ def test_a_recorded_account_folds_to_the_recorded_state_whichever_way_its_name_w
         assert isinstance(fact, UserFact)
         state = decider.evolve(state, fact)
 
-    assert msgspec.to_builtins(state) == account.state
+    assert as_recorded(msgspec.to_builtins(state), account.state) == account.state
     assert state == AccountState(role="trader", failures=2)
 
 

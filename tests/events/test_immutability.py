@@ -9,7 +9,7 @@ from events.bot import BotPaused, BotStarted
 from events.codec import Codec
 from events.envelope import Fact, NewEvent
 from events.identifiers import StreamId, new_event_id
-from events.log import NO_STREAM
+from events.log import ANY_VERSION, NO_STREAM
 from events.postgres import PostgresEventLog
 from oxbot.adapters.database import login_as, open_pool
 
@@ -166,6 +166,74 @@ async def test_the_writer_may_append_and_not_even_read(pool: asyncpg.Pool, log: 
     assert row is not None
     assert (row["outcome"], row["at_version"], row["at_position"]) == ("ok", 3, 3)
     assert await log.head() == 3
+
+
+ONE, TWO, THREE = ["new-1"], ["new-1", "bot-1"], ["new-1", "bot-1", "new-2"]
+"""Streams of a raw append: of them only `bot-1` is there, at version 2."""
+
+Numbers = list[int | None]
+DISORDER: dict[str, tuple[list[str], Numbers, Numbers]] = {
+    "in turns": (TWO, [2, 2], [1, 2, 1, 2]),
+    "backwards": (TWO, [1, 1], [2, 1]),
+    "between those of another": (TWO, [1, 3], [1, 2, 1, 2]),
+    "between, of none that there is": (ONE, [3], [1, 7, 1]),
+    "between, of nobody": (ONE, [3], [1, None, 1]),
+    "of none that there is": (ONE, [1], [2]),
+    "a zero count": (THREE, [1, 0, 1], [1, 3]),
+    "a zero count at the end": (TWO, [1, 0], [1]),
+    "nothing but a zero count": (ONE, [0], []),
+    "no command": ([], [], []),
+    "a count below zero": (THREE, [2, -1, 1], [1, 3]),
+    "a count that is none": (THREE, [1, None, 1], [1, 3]),
+    "fewer counts than streams": (TWO, [1], [1]),
+    "more counts than streams": (ONE, [1, 1], [1, 2]),
+    "counts of more than there is": (TWO, [1, 2], [1, 2]),
+    "counts of less than there is": (TWO, [1, 1], [1, 2, 2]),
+}
+
+
+async def _append_raw(
+    pool: asyncpg.Pool, streams: list[str], expected: list[int], counts: Numbers, commands: Numbers
+) -> list[str]:
+    """What the function answers to its writer, called by hand with new events."""
+    size = len(commands)
+    async with pool.acquire() as connection:
+        await connection.execute("SET SESSION AUTHORIZATION oxbot_writer")
+        try:
+            rows = await connection.fetch(
+                "SELECT outcome FROM log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                *(streams, expected, counts, commands, [new_event_id() for _ in commands], ["bot.started"] * size),
+                *([1] * size, [datetime.now(UTC)] * size, [b"\x80"] * size, [b"\x80"] * size),
+            )
+        finally:
+            await connection.execute("RESET SESSION AUTHORIZATION")
+    return [row["outcome"] for row in rows]
+
+
+@pytest.mark.parametrize("known", [ANY_VERSION, 2, 9], ids=["any version", "the version of one", "no version"])
+@pytest.mark.parametrize("disorder", DISORDER)
+async def test_events_that_do_not_follow_their_commands_in_order_are_refused_whole(
+    disorder: str, known: int, log: PostgresEventLog, pool: asyncpg.Pool
+) -> None:
+    """Whether all, some or none of the commands would be accepted by their versions."""
+    streams, counts, commands = DISORDER[disorder]
+    before = await _content(pool)
+    with pytest.raises(asyncpg.InvalidParameterValueError, match="commands that its events do not follow in order"):
+        await _append_raw(pool, streams, [known] * len(streams), counts, commands)
+    assert await _content(pool) == before
+    assert await log.head() == 2
+
+
+async def test_events_that_follow_their_commands_in_order_are_stored(log: PostgresEventLog, pool: asyncpg.Pool) -> None:
+    assert await _append_raw(pool, THREE, [0, 2, -1], [2, 1, 3], [1, 1, 2, 3, 3, 3]) == ["ok"] * 3
+    assert await _append_raw(pool, THREE, [2, 2, -1], [2, 1, 3], [1, 1, 2, 3, 3, 3]) == ["ok", "conflict", "ok"]
+    assert [(event.stream, event.version) for event in await log.read_all(after_position=2)] == [
+        *(("new-1", version) for version in (1, 2)),
+        ("bot-1", 3),
+        *(("new-2", version) for version in (1, 2, 3)),
+        *(("new-1", version) for version in (3, 4)),
+        *(("new-2", version) for version in (4, 5, 6)),
+    ]
 
 
 async def test_a_process_that_logs_in_as_its_role_appends_reads_and_stays_what_it_is(database: str) -> None:

@@ -162,7 +162,7 @@ async def test_a_full_disk_gives_no_answer_and_appends_go_on_when_there_is_room(
 ) -> None:
     """A12, as the server says it (SQLSTATE 53100), once nothing and once the position is taken."""
     full = "RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';"
-    before = await change_append(database, {"recorded := clock_timestamp();": f"recorded := clock_timestamp(); {full}"})
+    before = await change_append(database, {"IF base IS NULL THEN": f"{full} IF base IS NULL THEN"})
     log = PostgresEventLog(pool, Codec(), deadline_seconds=0.2)
     sent = events(2)
     with pytest.raises(LogUnavailable, match="DiskFull"):

@@ -21,6 +21,7 @@ from events.bot import (
     OrderExpired,
     OrderRejected,
 )
+from events.identifiers import HOUSE, OwnerId
 from events.values import PaperModel, RiskLimits, Sizing
 from oxbot.core.candles import Frame, window_digest
 from oxbot.views.bot_views import BotBooks, project
@@ -102,7 +103,16 @@ def test_a_new_bot_has_its_setup_its_money_and_nothing_else() -> None:
         as_of=None,
     )
     assert of(rows, "holdings") == [HoldingRow(bot_id=BOT, since=START, cash="250.5", quantities=(), capital="250.5")]
-    assert {view for view, _ in rows} == {"bots", "portfolios", "holdings", "arena"}
+    assert {view for view, _ in rows} == {"bots", "portfolios", "holdings", "arena", "owned"}
+
+
+def test_a_bot_is_found_under_its_owner_and_says_whose_it_is() -> None:
+    for owner in (HOUSE, OwnerId("anna")):
+        rows = rows_after([msgspec.structs.replace(created(), owner=owner), deposited()])
+        [owned] = of(rows, "owned")
+        assert (owned.owner, owned.key) == (owner, BOT)
+        shown = msgspec.json.decode(msgspec.json.encode(row(rows, BotRow)))
+        assert (shown["owner"], shown["bot_id"]) == (owner, BOT)
 
 
 @pytest.mark.parametrize(

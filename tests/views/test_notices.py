@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from events.account import AccountDisarmed, AccountKillDone, AccountReconciled, AccountUnreconciled, StrangerSeen
+from events.alerts import AlertCleared, AlertRaised
 from events.bot import (
     BotHalted,
     BotStarted,
@@ -148,6 +149,19 @@ TOLD: list[tuple[Fact, OrderRequested | None, str, str]] = [
         "info",
         "who: BTC/USDT 5m: candles are complete again, 4 came late",
     ),
+    (
+        AlertRaised(at=START, rule="projection_lag", subject="bots", words="bots is 30000 events behind"),
+        None,
+        "warning",
+        "who: projection lag: bots is 30000 events behind",
+    ),
+    (
+        AlertRaised(at=START, rule="doubt_lasts", subject="bot-1", words="an order"),
+        None,
+        "failure",
+        "who: doubt lasts: an order",
+    ),
+    (AlertCleared(at=START, rule="projection_lag", subject="bots"), None, "info", "who: projection lag is over: bots"),
 ]
 
 

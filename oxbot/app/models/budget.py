@@ -28,10 +28,14 @@ class _Sum:
 
 
 class Group(NamedTuple):
-    """Somebody who has a budget: a bot, an owner or a fleet."""
+    """Somebody who has a budget: a bot, an owner, of whom the house is one, or a fleet."""
 
     kind: str
     name: str
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"{self.kind} {self.name}" if self.name else "the house"
 
 
 class SpendBook:
@@ -125,7 +129,7 @@ class SpendBook:
             groups = self._groups(bot_id)
             short = next((group for group in groups if not self._fits(group, asked.get(group), usd, tokens)), None)
             if short is not None:
-                poor[bot_id] = f"the budget of {short.kind} {short.name} for today is used up"
+                poor[bot_id] = f"the budget of {short} for today is used up"
                 continue
             for group in groups:
                 asked.setdefault(group, _Sum()).add(usd, tokens)
@@ -141,8 +145,7 @@ class SpendBook:
 
     def _groups(self, bot_id: BotId) -> list[Group]:
         payer = self._payers[bot_id]
-        owners = [Group("owner", payer.owner)] if payer.owner else []
-        return [Group("bot", bot_id), *owners, Group("fleet", payer.fleet)]
+        return [Group("bot", bot_id), Group("owner", payer.owner), Group("fleet", payer.fleet)]
 
     def _limit(self, group: Group) -> SpendLimit:
         limits = {"bot": self._budgets.bot, "owner": self._budgets.owner, "fleet": self._budgets.fleet}

@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from events.advice import AbstainReason, AdviceAbstained, AdviceClass, AdviceReceived, Opinion, Refusal
-from events.identifiers import AdviceId, BodyHash, BotId, FleetName, ModelName
+from events.identifiers import HOUSE, AdviceId, BodyHash, BotId, FleetName, ModelName
 from oxbot.app.bodies import body_hash
 from oxbot.app.models.known import KnownModel
 from oxbot.app.models.transport import Message, ModelCall
@@ -98,7 +98,7 @@ class AdviceWanted(msgspec.Struct, frozen=True, kw_only=True):
     advice_id: AdviceId
     bot_id: BotId
     fleet: FleetName
-    owner: str = ""
+    owner: str = HOUSE
     advice_class: AdviceClass
     model: ModelName
     template: str
@@ -120,7 +120,7 @@ class Deliver(Protocol):
 
 
 class Payer(msgspec.Struct, frozen=True):
-    """Who else pays for a bot: its owner, "" if it has none, and its fleet."""
+    """Who else pays for a bot: its owner, of whom the house is one, and its fleet."""
 
     owner: str
     fleet: FleetName

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from events.advice import AdviceReceived
-from events.identifiers import AdviceId, BodyHash, BotId, FleetName, ModelName, Symbol
+from events.identifiers import HOUSE, AdviceId, BodyHash, BotId, FleetName, ModelName, Symbol
 from events.news import NewsEvent
 from oxbot.app.bodies import BodyStore
 from oxbot.app.clock import Clock
@@ -178,11 +178,11 @@ class ReadingDesk:
 
 
 class PayersWithNews:
-    """Knows who pays for bots, and that nobody else pays for reading news. Implements ``Payers``."""
+    """Knows who pays for bots, and that the house pays for reading news. Implements ``Payers``."""
 
     def __init__(self, bots: Payers) -> None:
         self._bots = bots
 
     async def of(self, bot_id: BotId) -> Payer:
         """See ``Payers.of``."""
-        return Payer("", NEWS_FLEET) if bot_id.startswith(READERS_PREFIX) else await self._bots.of(bot_id)
+        return Payer(HOUSE, NEWS_FLEET) if bot_id.startswith(READERS_PREFIX) else await self._bots.of(bot_id)

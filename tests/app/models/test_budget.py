@@ -149,3 +149,14 @@ def test_what_the_log_says_was_spent_today_counts_and_what_was_spent_before_does
     made.restore(spent, [], payers={bot_id: payer(bot_id) for bot_id in spent}, at=START)
     lacking = made.lacking(BOTS[:2], usd=Decimal("0.001"), tokens=1, at=START)
     assert lacking == {BOTS[0]: "the budget of bot x0 for today is used up"}
+
+
+def test_the_house_is_an_owner_like_any_other() -> None:
+    made, house = SpendBook(LIMITS), [BotId(f"h{number}") for number in range(4)]
+    for bot_id in house:
+        made.know(bot_id, Payer("", FleetName("fleet")))
+    spent = {bot_id: Spent(day=START.date(), usd=Decimal("0.04"), tokens=1, served_at=START) for bot_id in house[:3]}
+    made.restore(spent, [], payers={}, at=START)
+    assert made.left(Group("owner", ""), at=START)[0] == 0
+    lacking = made.lacking(house[3:], usd=Decimal("0.001"), tokens=1, at=START)
+    assert lacking == {house[3]: "the budget of the house for today is used up"}
