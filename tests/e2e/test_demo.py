@@ -31,6 +31,7 @@ pytestmark = pytest.mark.anyio
 
 DIGESTS = Path(__file__).parent / "state_digests.py"
 CAPITAL = Decimal(10000)
+RUNS_MAX = 5
 KILLED = re.compile(r"killed the (\w+) process \d+ after (\d+)% of the market")
 Json = dict[str, Any]
 
@@ -75,16 +76,23 @@ def test_a_fleet_of_its_own_gives_the_same_and_leaves_the_earlier_one_undisturbe
 async def test_acceptance_06_kill_9_of_a_bot_and_of_the_projector_changes_not_one_byte(
     undisturbed: Run, market: MarketFolder, home: Path
 ) -> None:
-    kills = ("--kill", "bot@30%", "--kill", "projector@55%")
-    disturbed, said = _demo_with_stderr(home, market.path, "--fleet", "one", *kills)
-    killed = {victim: int(share) for victim, share in KILLED.findall(said)}
-    assert killed.keys() == {"bot", "projector"}
-    assert max(killed.values()) < 100
-    assert disturbed["bots"] == undisturbed.result["bots"]
-    # One more fact than without kills: the claim of the bot's second incarnation.
-    assert disturbed["events"] == undisturbed.result["events"] + 1
+    """One more fact than without kills: the second incarnation's claim. A bot that had already lived to the end when it
+    was killed needs none, so that such a run, of a machine that was busy elsewhere, is made again."""
+    kills = ("--kill", "bot@10%", "--kill", "projector@20%")
     bots = [BotId("one-1"), BotId("one-2"), BotId("one-3")]
-    assert await _served(home, bots) == await _served(undisturbed.home, bots)
+    for number in range(RUNS_MAX):
+        place = home / str(number)
+        place.mkdir(parents=True)
+        disturbed, said = _demo_with_stderr(place, market.path, "--fleet", "one", *kills)
+        killed = {victim: int(share) for victim, share in KILLED.findall(said)}
+        assert killed.keys() == {"bot", "projector"}
+        assert disturbed["bots"] == undisturbed.result["bots"]
+        assert await _served(place, bots) == await _served(undisturbed.home, bots)
+        more = disturbed["events"] - undisturbed.result["events"]
+        if more == 1 and max(killed.values()) < 100:
+            return
+        assert more in {0, 1}
+    pytest.fail("what was killed had always come to its end before")
 
 
 def test_replay_finds_the_views_and_every_decision_again(undisturbed: Run) -> None:
